@@ -1,0 +1,41 @@
+"""Every error this package raises on purpose. Anything else is a bug and keeps its traceback.
+
+    BreviaryError
+    ├── ConfigError      params.yaml (or a profile) asks for something that cannot work
+    ├── DataError        a document, record or source cannot be used as it is
+    ├── ArtifactError    a file that a stage reads is missing, damaged or belongs to something else
+    ├── ModelError       a backbone, adapter or tokenizer cannot be resolved or does not fit
+    ├── TrainingError    a run has no signal, or too many steps that are not finite
+    └── ResourceError    not enough memory or disk, found before any work was done
+
+The message is for the person who ran the command: where, what is wrong, what would be right. Several problems
+are several lines. A stage prints the message and exits with status 2.
+"""
+
+
+class BreviaryError(Exception):
+    """The root: the message alone must be enough to act on."""
+
+
+class ConfigError(BreviaryError, ValueError):
+    """params.yaml asks for something that does not exist or cannot work."""
+
+
+class DataError(BreviaryError, ValueError):
+    """A document, record or source cannot be used as it is."""
+
+
+class ArtifactError(BreviaryError, OSError):
+    """A file that a stage reads is missing, damaged, or belongs to something else."""
+
+
+class ModelError(BreviaryError, RuntimeError):
+    """A backbone, adapter or tokenizer cannot be resolved, or does not fit the others."""
+
+
+class TrainingError(BreviaryError, RuntimeError):
+    """A training run has nothing to learn from, or its numbers stopped being finite."""
+
+
+class ResourceError(BreviaryError, MemoryError):
+    """Not enough memory or disk for what was asked, found before any work was done."""

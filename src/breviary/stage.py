@@ -1,0 +1,46 @@
+"""What every stage does around its work: check all params, fix threads and hash seeds, open its MLflow run, and turn
+an expected error into a message and exit status 2.
+
+    with stage.running("chunk", sections=("runtime", "chunk"), reads=(paths.DOCUMENTS,)) as run:
+        options = run.params.section("chunk", chunks.Options)
+        ...
+        run.metrics({"chunks": len(windows)})
+"""
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from breviary import config, tracking
+from breviary.errors import BreviaryError
+
+PARAMS = Path("params.yaml")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What a stage is given: its params, and where its measurements and scratch files go."""
+
+    name: str
+    params: config.Params
+    run: tracking.Run
+
+    @property
+    def runtime(self) -> config.Runtime:
+        """Seed and threads."""
+        return self.params.section("runtime", config.Runtime)
+
+
+@contextmanager
+def running(name: str, *, sections: Sequence[str], reads: Sequence[Path] = ()) -> Iterator[Stage]:
+    """Run the block as stage `name`, which uses `sections` of params.yaml and the files `reads`."""
+    try:
+        params = config.read(PARAMS).only(sections)
+        with tracking.run(name, params.plain(), reads) as run:
+            yield Stage(name, params, run)
+    except BreviaryError as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        sys.exit(2)
