@@ -5,13 +5,13 @@ the whole file, so that a mistake in the last phase is found before the first on
 sections that it declared.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, TypeAdapter, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError
@@ -44,7 +44,7 @@ class Options(BaseModel):
 
     @model_validator(mode="wrap")
     @classmethod
-    def _say_what_would_be_right(cls, value: Any, handler: ModelWrapValidatorHandler[Any]) -> Any:
+    def _say_what_would_be_right(cls, value: Any, handler: Callable[[Any], Any]) -> Any:
         """Here, and not where errors are printed, because only here it is known which keys there are."""
         try:
             return handler(value)
