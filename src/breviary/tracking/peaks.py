@@ -1,4 +1,4 @@
-"""The most memory that this process has used: a peak, which a mean over an interval (MLflow's system metrics) is not."""
+"""The most memory that this process has used: a peak, where MLflow's own system metrics give a mean over an interval."""
 
 import resource
 import sys

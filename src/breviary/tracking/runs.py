@@ -22,7 +22,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, SupportsFloat
 
 from breviary import artifacts
 from breviary.tracking import fingerprint, scratch
@@ -47,7 +47,7 @@ class Run:
         self._warned = False
         self._looked = time.monotonic()
 
-    def metrics(self, values: Mapping[str, float], step: int | None = None) -> None:
+    def metrics(self, values: Mapping[str, SupportsFloat], step: int | None = None) -> None:
         """Record numbers; one that is not finite is left out and counted as `<name>_not_finite`."""
         named = {_name(name): float(value) for name, value in values.items()}
         finite = {name: value for name, value in named.items() if math.isfinite(value)}
