@@ -1,0 +1,34 @@
+"""HTML: the article without menus, banners and comments, through trafilatura (Barbaresi 2021, ACL demo)."""
+
+import logging
+import re
+
+from breviary.data.intake import Parsed
+from breviary.data.signatures import decode
+from breviary.errors import DataError
+
+CHARSET = re.compile(rb"<meta[^>]+charset=[\"']?\s*([\w-]+)", re.IGNORECASE)
+
+
+def parse(raw: bytes, name: str) -> Parsed:
+    """The main text, and title, description, licence and keywords from the page's metadata."""
+    import trafilatura
+
+    logging.getLogger("trafilatura").setLevel(logging.CRITICAL)  # what it would warn of is raised below
+    if not re.search(rb"<\s*[a-zA-Z!]", raw):
+        raise DataError(f"{name}: named .html, but there is no tag in it; name it .txt or .md")
+    page = _decode(raw)
+    text = trafilatura.extract(page, include_comments=False, include_tables=True, favor_recall=True) or ""
+    metadata = trafilatura.extract_metadata(page)
+    known = metadata.as_dict() if metadata else {}
+    fields = {key: known[key] for key in ("description", "license") if known.get(key)}
+    return Parsed(text=text, title=known.get("title") or "", fields=fields)
+
+
+def _decode(raw: bytes) -> str:
+    """A page may name its own encoding; an unknown one is as good as none."""
+    declared = CHARSET.search(raw[:4096])
+    try:
+        return raw.decode(declared[1].decode("ascii")) if declared else decode(raw)
+    except LookupError:
+        return decode(raw)
