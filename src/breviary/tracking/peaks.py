@@ -1,4 +1,4 @@
-"""The most memory that this process has used: a peak, where MLflow's own system metrics give a mean over an interval."""
+"""The most memory that this process has used: a peak, where MLflow's system metrics give a mean over an interval."""
 
 import resource
 import sys
