@@ -8,6 +8,7 @@ oracle  the sentences that, taken greedily, add most to ROUGE-1 + ROUGE-2 F1 wit
 
 from collections import Counter
 from collections.abc import Sequence
+from itertools import pairwise
 
 from breviary.evaluate.words import sentences, stems
 
@@ -40,7 +41,7 @@ def oracle(text: str, reference: str) -> str:
 def _grams(tokens: Sequence[list[str]]) -> Grams:
     """Unigrams and bigrams of the sentences, counted; a bigram may cross from one sentence to the next."""
     flat = [token for sentence in tokens for token in sentence]
-    return [Counter((token,) for token in flat), Counter(zip(flat, flat[1:], strict=False))]
+    return [Counter((token,) for token in flat), Counter(pairwise(flat))]
 
 
 def _closeness(grams: Grams, goal: Grams) -> float:

@@ -18,6 +18,7 @@ Every function takes its numpy Generator, so the same seed gives the same digits
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 
 import numpy as np
 from jaxtyping import Float
@@ -112,6 +113,19 @@ def holm(p_values: Sequence[float]) -> list[float]:
         largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
         adjusted[index] = largest
     return adjusted
+
+
+def settings(*, resamples: int, level: float) -> dict[str, str | int | float]:
+    """What must be known of these numbers to compare them with others."""
+    return {
+        "implementation": f"scipy {version('scipy')}",
+        "interval": "BCa bootstrap over documents",
+        "level": level,
+        "p": f"two-sided sign flip of paired differences, all flips where they are at most {resamples}",
+        "p_holm": "Holm over all comparisons of the same metric",
+        "effect": "mean / standard deviation (n - 1) of the paired differences",
+        "resamples": resamples,
+    }
 
 
 def _bootstrap(

@@ -18,7 +18,6 @@ from breviary.data.sentences import spans
 
 UNSPACED = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]"
 WORD = regex.compile(rf"{UNSPACED}\p{{M}}*|(?:(?!{UNSPACED})[\p{{L}}\p{{M}}\p{{N}}])+")
-STEMMED_FROM = 4  # letters; ROUGE-1.5.5 leaves shorter words alone
 
 
 def words(text: str) -> list[str]:
@@ -28,7 +27,7 @@ def words(text: str) -> list[str]:
 
 def stems(text: str) -> list[str]:
     """The words of `text`, each English one reduced to its Porter stem."""
-    return [_stem(word) if len(word) >= STEMMED_FROM and word.isascii() else word for word in words(text)]
+    return [_stem(word) if word.isascii() else word for word in words(text)]
 
 
 def sentences(text: str) -> list[str]:
@@ -39,11 +38,11 @@ def sentences(text: str) -> list[str]:
 
 @lru_cache(maxsize=1 << 16)
 def _stem(word: str) -> str:
-    return _porter().stem(word)
+    return _reference().tokenize(word)[0]
 
 
 @cache
-def _porter() -> Any:
-    from nltk.stem.porter import PorterStemmer  # slow to import; nltk comes with rouge_score
+def _reference() -> Any:
+    from rouge_score.tokenizers import DefaultTokenizer  # imports nltk, which takes a second
 
-    return PorterStemmer()
+    return DefaultTokenizer(use_stemmer=True)

@@ -12,7 +12,11 @@ from breviary.evaluate.metrics import rouge
 
 REFERENCE = "The adapter learns quickly. It forgets the older papers. A penalty keeps them."
 PREDICTION = "A penalty keeps the papers. The adapters are learning quickly."
-SENTENCE = st.lists(st.sampled_from("the cat cats sat on mats running runs quickly 3 B4".split()), min_size=1, max_size=8)
+SENTENCE = st.lists(
+    st.sampled_from(["the", "cat", "cats", "sat", "on", "mats", "running", "runs", "quickly", "3", "B4"]),
+    min_size=1,
+    max_size=8,
+)
 TEXT = st.lists(SENTENCE, min_size=1, max_size=4).map(lambda each: [" ".join(sentence) + "." for sentence in each])
 
 
@@ -44,7 +48,7 @@ def test_words_are_stemmed():
     assert rouge.score("adapters learned", "adapter learning", "")["rouge2"] == 1
 
 
-@pytest.mark.parametrize("text", ["Быстрая лиса перепрыгнула.", "Η γρήγορη αλεπού.", "模型学习得很快。", "หมาจิ้งจอก"])
+@pytest.mark.parametrize("text", ["Быстрая лиса перепрыгнула.", "γρήγορη αλεπού", "模型学习得很快。", "หมาจิ้งจอก"])
 def test_a_text_beyond_ascii_scores_1_against_itself(text):
     assert RougeScorer(["rouge1"], use_stemmer=True).score(text, text)["rouge1"].fmeasure == 0  # what is repaired here
     assert rouge.score(text, text, "") == dict.fromkeys(rouge.HIGHER_IS_BETTER, 1)

@@ -1,0 +1,123 @@
+"""One evaluation as the files and tables that people read.
+
+full      metrics/evaluate.json: every mean, interval and comparison, with the settings behind them
+brief     metrics/scores/<model>.json: a row of `dvc metrics show`, only what can be better or worse
+tracked   numbers for MLflow
+samples   the same documents summarised by every model, from the target model's worst to its best
+terminal  what the stage prints
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from breviary.evaluate.scores import OVERALL, Evaluation, Target
+from breviary.evaluate.statistics import Comparison, Estimate
+from breviary.records import Document
+
+SAMPLES = 5
+DIGITS = 4  # of a score between 0 and 1; intervals are wider than the fifth digit by far
+
+
+def full(evaluation: Evaluation, target: Target) -> dict[str, Any]:
+    """Everything, as JSON."""
+    estimates: dict[str, Any] = {}
+    for (model, scope, metric), estimate in evaluation.estimates.items():
+        estimates.setdefault(model, {}).setdefault(scope, {})[metric] = _rounded(asdict(estimate))
+    comparisons: dict[str, Any] = {}
+    for (model, scope, metric), compared in evaluation.comparisons.items():
+        found = _rounded({**asdict(compared.comparison), "p_holm": compared.p_holm})
+        comparisons.setdefault(model, {}).setdefault(scope, {})[metric] = found
+    return {
+        "models": estimates,
+        "comparisons": {f"minus {target.against}": comparisons},
+        "target": target.model_dump() | comparisons[target.model][target.domain][target.metric],
+        "higher_is_better": evaluation.directions,
+        "settings": evaluation.settings,
+    }
+
+
+def brief(evaluation: Evaluation, model: str) -> dict[str, dict[str, float]]:
+    """Mean of each metric with a direction, by domain."""
+    rows: dict[str, dict[str, float]] = {}
+    for (name, scope, metric), estimate in evaluation.estimates.items():
+        if name == model and scope != OVERALL and evaluation.directions[metric] is not None:
+            rows.setdefault(scope, {})[metric] = round(estimate.mean, DIGITS)
+    return rows
+
+
+def tracked(evaluation: Evaluation, target: Target) -> dict[str, float]:
+    """`<domain>/<metric>/<model>` for each mean; the target's comparison under `target/`."""
+    means = {f"{scope}/{metric}/{model}": each.mean for (model, scope, metric), each in evaluation.estimates.items()}
+    compared = evaluation.comparisons[target.model, target.domain, target.metric]
+    numbers = {**asdict(compared.comparison), "p_holm": compared.p_holm}
+    return means | {f"target/{name}": float(value) for name, value in numbers.items() if value is not None}
+
+
+def samples(evaluation: Evaluation, documents: Sequence[Document], target: Target) -> list[dict[str, Any]]:
+    """Documents at even steps from the worst to the best score of the target model, with what every model wrote."""
+    values = {each.document: each.scores[target.metric] for each in evaluation.scored if each.model == target.model}
+    ranked = sorted((value, name) for name, value in values.items() if value is not None)
+    count = min(SAMPLES, len(ranked))
+    steps = [round(at * (len(ranked) - 1) / max(1, count - 1)) for at in range(count)]
+    by_id = {document.id: document for document in documents}
+    return [
+        {
+            "document": name,
+            "domain": by_id[name].domain,
+            "title": by_id[name].title,
+            f"{target.metric} of {target.model}": round(value, DIGITS),
+            "reference": by_id[name].summary,
+            **{model: texts[name] for model, texts in evaluation.summaries.items()},
+        }
+        for value, name in (ranked[step] for step in steps)
+    ]
+
+
+def terminal(evaluation: Evaluation, target: Target) -> str:
+    """A block for each domain, a row for each model, and the target's comparison in words."""
+    scopes = sorted({scope for _, scope, _ in evaluation.estimates} - {OVERALL})
+    blocks = [_block(evaluation, target, scope) for scope in ([*scopes, OVERALL] if len(scopes) > 1 else scopes)]
+    level = evaluation.settings["statistics"]["level"]
+    note = f"* differs from {target.against}: Holm-corrected p < {1 - level:.3g}. oracle reads the reference."
+    compared = evaluation.comparisons[target.model, target.domain, target.metric]
+    return "\n\n".join([*blocks, f"{note}\n{_sentence(compared.comparison, compared.p_holm, target, level)}"])
+
+
+def _block(evaluation: Evaluation, target: Target, scope: str) -> str:
+    metrics = list(evaluation.directions)
+    size = max(each.n for (_, where, _), each in evaluation.estimates.items() if where == scope)
+    rows = [[f"{scope} ({size})", *metrics]]
+    for model in evaluation.summaries:
+        rows.append([model, *(_cell(evaluation, target, (model, scope, metric)) for metric in metrics)])
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    rows.insert(1, ["-" * width for width in widths])
+    lines = ("  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows)
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _cell(evaluation: Evaluation, target: Target, key: tuple[str, str, str]) -> str:
+    estimate = evaluation.estimates.get(key)
+    if estimate is None:
+        return "- "
+    compared = evaluation.comparisons.get(key)
+    is_sure = compared is not None and compared.p_holm < 1 - evaluation.settings["statistics"]["level"]
+    return _number(estimate) + ("*" if is_sure else " ")
+
+
+def _number(estimate: Estimate) -> str:
+    return f"{estimate.mean:.3f}" if abs(estimate.mean) < 2 else f"{estimate.mean:.1f}"
+
+
+def _sentence(found: Comparison, p_holm: float, target: Target, level: float) -> str:
+    interval = "no interval" if found.low is None else f"{level:.0%} interval {found.low:+.3f} to {found.high:+.3f}"
+    effect = "" if found.effect is None else f", d_z {found.effect:.2f}"
+    return (
+        f"{target.domain} {target.metric}, {target.model} minus {target.against}: {found.difference:+.4f} "
+        f"({interval}), p {found.p:.4f}, Holm {p_holm:.4f}{effect}, above in {found.above:.1%} of resamples, "
+        f"{found.n} documents"
+    )
+
+
+def _rounded(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: round(value, 6) if isinstance(value, float) else value for name, value in values.items()}

@@ -1,0 +1,91 @@
+"""The stage `evaluate` on predictions written by hand: files in, files out, and the table on the terminal."""
+
+import json
+import runpy
+from functools import partial
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from breviary import artifacts, config
+from breviary.records import Document, Prediction
+
+SCRIPT = Path(__file__).parents[2] / "stages" / "evaluate.py"
+SECTIONS = {name: config.SECTIONS[name] for name in ("runtime", "evaluate")}
+PARAMS = """
+runtime: {seed: 1, threads: 1}
+evaluate:
+  models: [base, phase1]
+  metrics: [{kind: rouge}, {kind: length}, {kind: novelty}]
+  resamples: 199
+  level: 0.95
+  target: {domain: talk, metric: rouge1, model: phase1, against: base}
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with params, documents, splits and two models' predictions."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    monkeypatch.setenv("BREVIARY_TRACKING", "later")
+    monkeypatch.setattr(config, "read", partial(config.read, sections=SECTIONS))
+    Path("params.yaml").write_text(PARAMS)
+    documents = [
+        Document(
+            domain, f"{domain} {n}", f"Sentence {n} is about {domain}s. " * (n + 1), f"A summary about {n} {domain}s."
+        )
+        for domain in ("paper", "talk")
+        for n in range(6)
+    ]
+    artifacts.write_records(Path("data/documents.jsonl"), documents)
+    artifacts.write_json(Path("data/splits.json"), {each.id: "test" for each in documents})
+    for model, words in (("base", 2), ("phase1", 4)):
+        predictions = [
+            Prediction(each.id, each.domain, model, " ".join(each.summary.split()[:words]), 9, words, True, False)
+            for each in sorted(documents, key=lambda each: each.id)
+        ]
+        artifacts.write_records(Path(f"data/predictions/{model}.jsonl"), predictions)
+    return tmp_path
+
+
+def run() -> Result:
+    return CliRunner().invoke(runpy.run_path(str(SCRIPT))["main"], catch_exceptions=False)
+
+
+def written(project: Path) -> dict[str, bytes]:
+    files = [*project.glob("metrics/**/*.json"), project / "data/scores.jsonl"]
+    return {file.relative_to(project).as_posix(): file.read_bytes() for file in files}
+
+
+def test_every_file_is_written_and_the_table_is_printed(project):
+    stale = project / "metrics/scores/phase9.json"
+    artifacts.write_json(stale, {})
+    result = run()
+    assert result.exit_code == 0, result.output
+    files = written(project)
+    models = ("base", "lead3", "oracle", "phase1")
+    assert sorted(files) == [
+        "data/scores.jsonl",
+        "metrics/evaluate.json",
+        *(f"metrics/scores/{m}.json" for m in models),
+    ]
+    brief = json.loads(files["metrics/scores/phase1.json"])
+    assert {domain: list(row) for domain, row in brief.items()} == {
+        domain: ["rouge1", "rouge2", "rougeL", "rougeLsum"] for domain in ("paper", "talk")
+    }
+    assert brief["talk"]["rouge1"] == round(2 * 4 / 9, 4)
+    assert files["data/scores.jsonl"].count(b"\n") == 12 * 4
+    assert json.loads(files["metrics/evaluate.json"])["target"]["difference"] > 0
+    assert "talk rouge1, phase1 minus base: +0." in result.output
+    assert run().exit_code == 0
+    assert written(project) == files
+
+
+def test_a_model_without_predictions_ends_the_stage_with_a_message(project):
+    (project / "data/predictions/phase1.jsonl").unlink()
+    result = run()
+    assert result.exit_code == 2
+    assert "evaluate: data/predictions/phase1.jsonl: missing; run `dvc repro`" in result.stderr
+    assert not (project / "metrics").exists()
