@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from breviary import artifacts
-from breviary.data.prompts import Prompt
+from breviary.data.prompts import Generated, Prompt
 from breviary.errors import DataError, ModelError
 from breviary.records import Document, Prediction
-from breviary.summarise.predictions import Decoding, Generated, Options, batches, predict, records, select
+from breviary.summarise.predictions import Decoding, Options, batches, generation, predict, records, select
 
 LENGTHS = {"a": 3, "b": 9, "c": 5, "d": 9, "e": 1, "f": 2, "g": 7}
 PROMPTS = {name: Prompt([ord(name)] * length, truncated=length > 8) for name, length in LENGTHS.items()}
@@ -150,12 +150,12 @@ def test_only_documents_of_the_split_with_a_reference_are_chosen_and_at_most_so_
 
 def test_an_empty_split_is_an_error():
     split_of = {document.id: "train" for document in documents()}
-    with pytest.raises(DataError, match="split 'test' has no document with a reference summary; see chunk.split"):
+    with pytest.raises(DataError, match=r"split 'test' has no document with a reference summary; see chunk\.split"):
         select(documents(), split_of, "test", None)
 
 
 def test_records_carry_the_counts_and_survive_the_disk(tmp_path):
-    chosen = [Document("talk", "t", "text", "summary", id=name) for name in reversed(sorted(PROMPTS))]
+    chosen = [Document("talk", "t", "text", "summary", id=name) for name in sorted(PROMPTS, reverse=True)]
     generated = predict(PROMPTS, Model(), tmp_path / "scratch.jsonl", batch_size=2)
     made = records("phase2", chosen, PROMPTS, generated)
     assert [each.document for each in made] == sorted(PROMPTS)
@@ -179,6 +179,17 @@ OPTIONS = {"split": "test", "limit": None, "batch_size": 8, "max_new_tokens": 96
 def test_options_are_read_from_plain_values():
     options = Options.model_validate({**OPTIONS, "limit": 5, "decoding": {**DECODING, "temperature": 1}})
     assert (options.limit, options.decoding) == (5, Decoding(**DECODING))
+
+
+def test_settings_that_a_strategy_ignores_are_not_handed_to_it():
+    def settings(**decoding):
+        return generation(Options.model_validate({**OPTIONS, "decoding": {**DECODING, **decoding}}))
+
+    greedy = {"max_new_tokens": 96, "num_beams": 1, "do_sample": False, "repetition_penalty": 1.0, "no_repeat_ngram": 0}
+    assert settings() == settings(temperature=0.7, top_p=0.9, length_penalty=2.0) == greedy
+    assert settings(beams=4, length_penalty=1.1) == greedy | {"num_beams": 4, "length_penalty": 1.1}
+    assert settings(sample=True, top_p=0.9) == greedy | {"do_sample": True, "temperature": 1.0, "top_p": 0.9}
+    assert settings(no_repeat_ngram=3)["no_repeat_ngram"] == 3
 
 
 @pytest.mark.parametrize(

@@ -12,15 +12,15 @@ import json
 import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 from tqdm import tqdm
 
 from breviary import config
-from breviary.data.prompts import Prompt
+from breviary.data.prompts import Generated, Prompt
 from breviary.errors import DataError, ModelError
 from breviary.records import Document, Prediction, content_hash
 
@@ -49,16 +49,25 @@ class Options(config.Options):
     decoding: Decoding
 
 
-@dataclass(frozen=True)
-class Generated:
-    """What a model wrote after one prompt; `finished` if it ended by itself rather than at the token limit."""
-
-    text: str
-    tokens: int
-    finished: bool
-
-
 Generate = Callable[[list[Prompt]], list[Generated]]
+
+
+def generation(options: Options) -> dict[str, Any]:
+    """The settings under transformers' names, without those that its chosen strategy would ignore with a warning.
+
+    `no_repeat_ngram` keeps our name: the library's own setting would count the prompt's n-grams too.
+    """
+    chosen = options.decoding
+    always = {
+        "max_new_tokens": options.max_new_tokens,
+        "num_beams": chosen.beams,
+        "do_sample": chosen.sample,
+        "repetition_penalty": chosen.repetition_penalty,
+        "no_repeat_ngram": chosen.no_repeat_ngram,
+    }
+    sampling = {"temperature": chosen.temperature, "top_p": chosen.top_p} if chosen.sample else {}
+    search = {"length_penalty": chosen.length_penalty} if chosen.beams > 1 else {}
+    return always | sampling | search
 
 
 def select(documents: Iterable[Document], split_of: Mapping[str, str], split: str, limit: int | None) -> list[Document]:
