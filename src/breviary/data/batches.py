@@ -1,0 +1,106 @@
+"""From examples to tensors: prompts end and summaries begin in one column.
+
+    pad  pad  p1  p2 | s1  s2  s3            prompts padded on the left, summaries on the right
+    p1   p2   p3  p4 | s1  s2  pad
+
+so that the columns whose next token is a label are the last ones of every row, and the output head can run on those
+alone: with a 49,152-word vocabulary it would otherwise be the largest tensor of the step, nearly all of it unused.
+"""
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
+
+from breviary.data.prompts import Prompter
+from breviary.errors import DataError
+from breviary.records import Example
+
+IGNORED = -100  # a label that the loss skips
+
+
+@dataclass(frozen=True)
+class Row:
+    """One example in token ids."""
+
+    example: str
+    prompt: list[int]
+    target: list[int]
+
+    def __len__(self) -> int:
+        return len(self.prompt) + len(self.target) - 1
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows in one rectangle. The label of column `time - labels + i` is `targets[:, i]`."""
+
+    input_ids: Int[Tensor, "batch time"]
+    mask: Bool[Tensor, "batch time"]
+    targets: Int[Tensor, "batch labels"]
+    examples: tuple[str, ...]
+
+    @property
+    def target_tokens(self) -> int:
+        """How many labels count."""
+        return int((self.targets != IGNORED).sum())
+
+    def to(self, device: torch.device) -> "Batch":
+        """The same batch on another device."""
+        tensors = {name: getattr(self, name).to(device, non_blocking=True) for name in ("input_ids", "mask", "targets")}
+        return replace(self, **tensors)
+
+
+def rows(examples: Sequence[Example], prompter: Prompter) -> list[Row]:
+    """Tokenise `examples`. Raises one DataError for all that do not fit."""
+    made, problems = [], []
+    for example in examples:
+        try:
+            made.append(Row(example.id, prompter.prompt(example.text).ids, prompter.target(example.summary)))
+        except DataError as error:
+            problems.append(f"example {example.id} (document {example.document}, {example.title!r}): {error}")
+    if problems:
+        more = [f"... and {len(problems) - 10} more"] if len(problems) > 10 else []
+        remedy = "raise prompt.max_summary_tokens, or drop such documents with data.max_summary_words"
+        raise DataError("\n".join([*problems[:10], *more, remedy]))
+    if not made:
+        raise DataError("there is not one example to learn from; see metrics/mix.json")
+    return made
+
+
+def collate(rows: Sequence[Row], pad: int) -> Batch:
+    """Put `rows` into one rectangle."""
+    width = max(len(row.prompt) for row in rows)
+    labels = max(len(row.target) for row in rows)
+    input_ids = torch.full((len(rows), width + labels - 1), pad)
+    mask = torch.zeros(input_ids.shape, dtype=torch.bool)
+    targets = torch.full((len(rows), labels), IGNORED)
+    for index, row in enumerate(rows):
+        ids = torch.tensor(row.prompt + row.target[:-1])  # the last label is predicted, never read
+        columns = slice(width - len(row.prompt), width - len(row.prompt) + len(ids))
+        input_ids[index, columns] = ids
+        mask[index, columns] = True
+        targets[index, : len(row.target)] = torch.tensor(row.target)
+    return Batch(input_ids, mask, targets, tuple(row.example for row in rows))
+
+
+def steps(rows: Sequence[Row], *, epochs: int, batch: int, seed: int) -> list[list[Row]]:
+    """The rows of every optimiser step, in order: each epoch is another seeded shuffle; its last step may be smaller.
+
+    A list and not a stream, so that a resumed run can begin at any step.
+    """
+    order: list[list[Row]] = []
+    for epoch in range(epochs):
+        shuffled = random.Random(f"{seed}/{epoch}").sample(list(rows), len(rows))
+        order += [shuffled[start : start + batch] for start in range(0, len(shuffled), batch)]
+    return order
+
+
+def micro_batches(rows: Sequence[Row], size: int, pad: int) -> Iterator[Batch]:
+    """Split the rows of one step, rows of like length together, so that little is padding."""
+    ordered = sorted(rows, key=lambda row: (len(row), row.example))
+    for start in range(0, len(ordered), size):
+        yield collate(ordered[start : start + size], pad)

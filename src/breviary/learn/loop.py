@@ -1,0 +1,122 @@
+"""The training loop. All of it.
+
+It takes one optimiser step for each list of micro-batches and yields what it measured; whoever iterates logs, validates,
+checkpoints and stops. On `accelerate`, so that the same loop runs on one CPU, one GPU or many processes: each process
+takes its share of the micro-batches, and a micro-batch weighs what its target tokens are of the whole step's, so that
+neither accumulation nor the number of processes changes the gradient.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+
+from breviary.data.batches import IGNORED, Batch
+from breviary.errors import TrainingError
+from breviary.learn.objective import Step, Terms, total
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What one optimiser step did."""
+
+    step: int
+    terms: dict[str, float]  # nats a token and the like, unweighted, mean over the step's targets
+    grad_norm: float  # before clipping
+    lrs: dict[str, float]  # by parameter group
+    target_tokens: int
+    tokens: int  # without padding
+    dropped: Counter[str] = field(default_factory=Counter)  # terms that were not finite, with how often
+    examples: tuple[str, ...] = ()  # ids of this step, to name offenders
+
+
+def forward(model: Any, batch: Batch) -> Step:
+    """One forward pass; the output head runs on the last columns alone, where the labels are."""
+    positions = (batch.mask.cumsum(-1) - 1).clamp(min=0)
+    labels = batch.targets.shape[1]
+    output = model(
+        input_ids=batch.input_ids, attention_mask=batch.mask, position_ids=positions, logits_to_keep=labels, use_cache=False
+    )
+    kept = batch.targets != IGNORED
+    return Step(logits=output.logits[kept].float(), targets=batch.targets[kept])
+
+
+def train(
+    model: Any,
+    terms: Terms,
+    optimizer: torch.optim.Optimizer,
+    schedule: Callable[[int], float],
+    steps: Iterable[Sequence[Batch]],
+    *,
+    accelerator: Accelerator,
+    max_grad_norm: float,
+    first_step: int = 0,
+    after_step: Callable[[], None] = lambda: None,
+) -> Iterator[Measured]:
+    """Train `model` on `steps`, each a list of micro-batches, and yield after each optimiser step."""
+    weights = [weight for group in optimizer.param_groups for weight in group["params"]]
+    for number, batches in enumerate(steps, first_step):
+        for group in optimizer.param_groups:
+            group["lr"] = group["peak_lr"] * schedule(number)
+        summed = dict.fromkeys(terms, torch.zeros((), device=accelerator.device))
+        dropped: Counter[str] = Counter()
+        for batch, share, last in _mine(batches, accelerator):
+            with nullcontext() if last else accelerator.no_sync(model):
+                loss, parts, lost = total(terms, forward(model, batch.to(accelerator.device)))
+                if parts:
+                    accelerator.backward(loss * (share * accelerator.num_processes))  # DDP averages over processes
+            dropped.update(lost)
+            summed |= {name: summed[name] + share * value for name, value in parts.items()}
+        grad_norm = float(accelerator.clip_grad_norm_(weights, max_grad_norm))  # the one device sync
+        if _usable(grad_norm, batches, dropped):
+            optimizer.step()
+            after_step()  # the one seam: a constraint on the step just taken
+        optimizer.zero_grad(set_to_none=True)
+        yield Measured(
+            step=number,
+            terms={name: float(accelerator.reduce(value, "sum")) for name, value in summed.items()},
+            grad_norm=grad_norm,
+            lrs={group["name"]: group["lr"] for group in optimizer.param_groups},
+            target_tokens=sum(batch.target_tokens for batch in batches),
+            tokens=sum(int(batch.mask.sum()) for batch in batches),
+            dropped=dropped,
+            examples=tuple(name for batch in batches for name in batch.examples),
+        )
+
+
+def _mine(batches: Sequence[Batch], accelerator: Accelerator) -> Iterator[tuple[Batch, float, bool]]:
+    """This process's micro-batches, each with its weight, and whether it is the last.
+
+    Every process takes equally many (or the others would wait for its gradients for ever): one that has run out repeats
+    the last with weight 0.
+    """
+    shares = token_shares(batches)
+    rounds = math.ceil(len(batches) / accelerator.num_processes)
+    for turn in range(rounds):
+        index = turn * accelerator.num_processes + accelerator.process_index
+        inside = index < len(batches)
+        yield batches[index if inside else -1], shares[index] if inside else 0.0, turn == rounds - 1
+
+
+def _usable(grad_norm: float, batches: Sequence[Batch], dropped: Counter[str]) -> bool:
+    """Whether to take the step. Raises TrainingError where a finite loss has no gradient at all."""
+    if math.isfinite(grad_norm) and grad_norm > 0:
+        return True
+    if grad_norm == 0 and not dropped:
+        raise TrainingError(f"the gradient is zero for examples {', '.join(batches[0].examples)}: nothing is being trained")
+    dropped["gradient"] += 1
+    return False
+
+
+def token_shares(batches: Sequence[Batch]) -> list[float]:
+    """Each micro-batch's share of the step's target tokens. Raises TrainingError if there is none."""
+    counts = [batch.target_tokens for batch in batches]
+    if not sum(counts):
+        names = ", ".join(name for batch in batches for name in batch.examples)
+        raise TrainingError(f"not one target token in a step of examples {names}")
+    return [count / sum(counts) for count in counts]

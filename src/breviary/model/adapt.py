@@ -1,0 +1,71 @@
+"""Adapters on disk: PEFT's own format, the same bytes for the same weights, bound to the backbone they were trained on.
+
+`adapter_model.safetensors` and `adapter_config.json` are what PEFT reads; `backbone.json` beside them says which exact
+weights they belong to, so that an adapter is never put on another model by mistake.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from breviary import artifacts, catalogue
+from breviary.errors import ArtifactError, ModelError
+
+ADAPTERS = "breviary.model.adapters"
+Options = catalogue.kind_of(ADAPTERS)
+BINDING = "backbone.json"
+
+
+def create(model: Any, options: Any, seed: int) -> Any:
+    """`model` with a fresh trainable adapter; its random weights depend on `seed` alone."""
+    return catalogue.resolve(ADAPTERS, options.kind).create(model, options, seed)
+
+
+def load(model: Any, folder: Path, identity: str, *, trainable: bool) -> Any:
+    """`model` with the adapter of `folder`.
+
+    Raises ArtifactError if files are missing or damaged, ModelError if it was trained on other weights than `identity`.
+    """
+    from peft import PeftModel
+    from safetensors import SafetensorError
+
+    binding = artifacts.read_json(folder / BINDING)
+    if binding["weights"] != identity:
+        raise ModelError(
+            f"{folder}: this adapter was trained on backbone weights {binding['weights']}, not on {identity}; "
+            "run `dvc repro` to train one for this backbone, or set `backbone` in params.yaml back"
+        )
+    try:
+        adapted = PeftModel.from_pretrained(model, str(folder), is_trainable=trainable)
+    except (SafetensorError, OSError, ValueError, KeyError) as error:
+        raise ArtifactError(f"{folder}: damaged adapter ({error}); delete it and run the stage that writes it") from None
+    return adapted
+
+
+def save(model: Any, folder: Path, identity: str) -> None:
+    """Write the adapter of `model` to `folder`, whole or not at all.
+
+    PEFT's `target_modules` is a set, which prints in another order in each process, and its base path is this machine's:
+    the settings are written again in one form (DVC hashes them).
+    """
+    with artifacts.atomic(folder) as temporary:
+        model.save_pretrained(str(temporary), safe_serialization=True)
+        (temporary / "README.md").unlink(missing_ok=True)
+        settings = json.loads((temporary / "adapter_config.json").read_text(encoding="utf-8"))
+        settings["base_model_name_or_path"] = identity
+        artifacts.write_json(temporary / "adapter_config.json", {key: _ordered(value) for key, value in settings.items()})
+        artifacts.write_json(temporary / BINDING, {"weights": identity})
+        (temporary / "adapter_model.safetensors").chmod(0o644)
+
+
+def trainable(model: Any) -> dict[str, Any]:
+    """The weights that training changes, by name. Raises ModelError if there are none."""
+    found = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
+    if not found:
+        names = [name for name, _ in model.named_parameters()][:3]
+        raise ModelError(f"the adapter left no trainable weight (the model has {', '.join(names)}, ...)")
+    return found
+
+
+def _ordered(value: Any) -> Any:
+    return sorted(value) if isinstance(value, list) and all(isinstance(item, str) for item in value) else value

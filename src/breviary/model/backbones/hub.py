@@ -1,0 +1,40 @@
+"""Any causal language model of the Hugging Face hub, by name and pinned revision, with no remote code.
+
+Only safetensors weights are taken (a pickle can run code when it is opened), and only a full commit hash is accepted as
+the revision: a branch or tag can move.
+"""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from breviary import config
+from breviary.errors import ModelError
+
+WANTED = ["*.safetensors", "*.safetensors.index.json", "*.json", "*.jinja", "tokenizer.model"]
+
+
+class Options(config.Options):
+    """The repository and its commit."""
+
+    kind: Literal["hub"]
+    name: str = Field(pattern=r"^[\w.-]+/[\w.-]+$")
+    revision: str = Field(pattern=r"^[0-9a-f]{40}$")
+
+
+def fetch(options: Options, cache: Path) -> Path:
+    """The folder of the snapshot. The hub's own cache keeps it; `HF_HUB_OFFLINE=1` uses what is there."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        found = snapshot_download(options.name, revision=options.revision, allow_patterns=WANTED, cache_dir=cache / "hub")
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        raise ModelError(
+            f"backbone {options.name}@{options.revision[:12]} could not be fetched: {error}\n"
+            "check the name, the revision, your network and `HF_TOKEN` for gated models, or choose another backbone.kind"
+        ) from None
+    if not any(Path(found).glob("*.safetensors")):
+        raise ModelError(f"{options.name}@{options.revision[:12]} has no safetensors weights, and no others are opened")
+    return Path(found)

@@ -1,0 +1,63 @@
+"""Text from prompts: batched, padded on the left, ended by the model or by the token limit.
+
+n-gram blocking starts after the prompt. The library's own `no_repeat_ngram_size` counts the prompt's n-grams too, which
+in a decoder forbids a summary to name anything in the words of its source.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
+
+from breviary.data.prompts import Generated, Prompt
+from breviary.data.tokens import Tokenizer
+
+
+class NoRepeatedNgrams(LogitsProcessor):
+    """Forbid a generated n-gram to occur twice, counting from `start` on."""
+
+    def __init__(self, size: int, start: int) -> None:
+        self.size, self.start = size, start
+
+    def __call__(self, input_ids: Int[Tensor, "batch time"], scores: Float[Tensor, "batch vocab"]) -> Float[Tensor, "batch vocab"]:
+        """Scores with -inf where the next token would complete an n-gram that is there already."""
+        for row, ids in enumerate(input_ids[:, self.start :].tolist()):
+            last = ids[len(ids) - self.size + 1 :]
+            seen = range(len(ids) - self.size + 1)
+            banned = [ids[at + self.size - 1] for at in seen if ids[at : at + self.size - 1] == last]
+            scores[row, banned] = float("-inf")
+        return scores
+
+
+@torch.inference_mode()
+def generate(model: Any, tokenizer: Tokenizer, prompts: Sequence[Prompt], settings: dict[str, Any]) -> list[Generated]:
+    """What `model` writes after each prompt. `settings` are transformers' generation arguments; `no_repeat_ngram` is ours.
+
+    The rows of one batch influence each other's last bits (padding changes the order of sums), so that the same batches
+    must be formed to get the same text again.
+    """
+    settings = dict(settings)
+    width = max(len(prompt.ids) for prompt in prompts)
+    input_ids = torch.full((len(prompts), width), tokenizer.pad)
+    for row, prompt in enumerate(prompts):
+        input_ids[row, width - len(prompt.ids) :] = torch.tensor(prompt.ids)
+    mask = torch.arange(width) >= torch.tensor([[width - len(prompt.ids)] for prompt in prompts])
+    blocked = settings.pop("no_repeat_ngram", 0)
+    written = model.generate(
+        input_ids=input_ids.to(model.device),
+        attention_mask=mask.to(model.device),
+        generation_config=GenerationConfig(
+            **settings, eos_token_id=tokenizer.end, pad_token_id=tokenizer.pad, bos_token_id=None
+        ),
+        logits_processor=LogitsProcessorList([NoRepeatedNgrams(blocked, width)] if blocked else []),
+    )
+    return [_read(row, tokenizer) for row in written[:, width:].tolist()]
+
+
+def _read(ids: list[int], tokenizer: Tokenizer) -> Generated:
+    finished = tokenizer.end in ids
+    kept = ids[: ids.index(tokenizer.end)] if finished else ids
+    return Generated(tokenizer.decode(kept).strip(), len(kept), finished)

@@ -1,0 +1,248 @@
+"""Will it fit? Peak memory of a phase, estimated before any work from the backbone's config.json and the params.
+
+    weights       a quantised layer takes 4.127 bits a weight (nf4, double quantisation: arXiv:2305.14314, section 3) or
+                  8; embeddings and output head stay in the compute precision (e bytes)
+    adapter       rank * (in + out) a layer, in fp32: weight 4, gradient 4, Adam state 8 (2 in 8 bits) bytes
+    activations   for each token, a layer keeps for the backward pass
+                      16 width                         two norms, each with input and output in fp32
+                      + 2e (width + heads + kv)        residual sums; queries, keys before and after rotation, values
+                      + 4e mlp                         gate, up, silu(gate), product
+                      + (4, with dropout 9) * sum of the adapted layers' inputs, which PEFT casts to fp32
+                  with checkpointing: e * width a layer, and the whole of one layer at a time
+    logits        3 fp32 copies over the vocabulary (values, log-softmax, gradient), at label positions alone
+    runtime       Python, torch and their buffers, and one dequantised matrix
+and a tenth on top for fragmentation. Generation keeps keys and values instead: 2 e kv a token and layer.
+
+Against measured peaks: SmolLM2-135M in bf16, rank 32, 4 x 512 tokens: 4.6 GB; Mistral-7B in nf4, rank 32, 3 x 1,280
+tokens with checkpointing: 11.3 GB, of which 1.1 are logits over whole prompts. It is a guide to a tenth or two, not a
+bound.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from breviary.errors import ResourceError
+
+GB = 10**9
+WEIGHT_BYTES = {"nf4": 4.127 / 8, "int8": 1.0}
+COMPUTE_BYTES = {"bf16": 2, "fp32": 4}
+STATE_BYTES = {"adamw": 8, "adamw_8bit": 2, "paged_adamw_8bit": 2}
+RUNTIME = 0.6 * GB
+SLACK = 1.1
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The sizes of a decoder that decide its memory."""
+
+    layers: int
+    width: int
+    mlp: int
+    heads: int  # width of the queries of all heads
+    kv: int  # width of the keys of all heads
+    vocab: int
+    tied: bool
+
+    def linear(self) -> dict[str, tuple[int, int]]:
+        """(in, out) of the linear layers of one block."""
+        return {
+            "q_proj": (self.width, self.heads),
+            "k_proj": (self.width, self.kv),
+            "v_proj": (self.width, self.kv),
+            "o_proj": (self.heads, self.width),
+            "gate_proj": (self.width, self.mlp),
+            "up_proj": (self.width, self.mlp),
+            "down_proj": (self.mlp, self.width),
+        }
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Bytes at the peak, by what they are for."""
+
+    weights: float
+    adapter: float
+    activations: float
+    logits: float
+    runtime: float
+
+    @property
+    def total(self) -> float:
+        return SLACK * sum(getattr(self, part.name) for part in fields(self))
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What there is to put a model into."""
+
+    place: str
+    size: float  # bytes, all of it
+    free: float  # bytes
+
+
+def shape(config: Mapping[str, Any]) -> Shape:
+    """The sizes that a backbone's config.json states."""
+    width, heads = int(config["hidden_size"]), int(config["num_attention_heads"])
+    head = int(config.get("head_dim") or width // heads)
+    return Shape(
+        layers=int(config["num_hidden_layers"]),
+        width=width,
+        mlp=int(config["intermediate_size"]),
+        heads=heads * head,
+        kv=int(config.get("num_key_value_heads") or heads) * head,
+        vocab=int(config["vocab_size"]),
+        tied=bool(config.get("tie_word_embeddings", False)),
+    )
+
+
+def weights(shape: Shape, *, precision: str, quantisation: str) -> float:
+    """Bytes of the frozen backbone."""
+    blocks = shape.layers * sum(inner * outer for inner, outer in shape.linear().values())
+    embeddings = (1 if shape.tied else 2) * shape.vocab * shape.width
+    wide = COMPUTE_BYTES[precision]
+    return blocks * WEIGHT_BYTES.get(quantisation, wide) + embeddings * wide
+
+
+def training(
+    shape: Shape,
+    *,
+    precision: str,
+    quantisation: str,
+    rank: int,
+    dropout: float,
+    targets: Sequence[str],
+    optimizer: str,
+    micro_batch: int,
+    max_tokens: int,
+    max_summary_tokens: int,
+    gradient_checkpointing: bool,
+) -> Estimate:
+    """The peak of one training phase."""
+    wide, linear, tokens = COMPUTE_BYTES[precision], shape.linear(), micro_batch * max_tokens
+    adapted = [linear[target] for target in targets if target in linear]
+    trained = shape.layers * rank * sum(inner + outer for inner, outer in adapted)
+    layer = (
+        16 * shape.width
+        + 2 * wide * (shape.width + shape.heads + shape.kv)
+        + 4 * wide * shape.mlp
+        + (9 if dropout else 4) * sum(inner for inner, _ in adapted)
+    )
+    kept = wide * shape.width * shape.layers + layer if gradient_checkpointing else layer * shape.layers
+    return Estimate(
+        weights=weights(shape, precision=precision, quantisation=quantisation),
+        adapter=trained * (4 + 4 + STATE_BYTES[optimizer]),
+        activations=float(tokens * kept),
+        logits=float(micro_batch * max_summary_tokens * shape.vocab * 4 * 3),
+        runtime=_runtime(shape, precision, quantisation),
+    )
+
+
+def generation(
+    shape: Shape, *, precision: str, quantisation: str, batch: int, max_tokens: int, max_new_tokens: int, beams: int
+) -> Estimate:
+    """The peak of batched generation."""
+    wide, rows = COMPUTE_BYTES[precision], batch * beams
+    cache = 2 * wide * shape.kv * shape.layers * (max_tokens + max_new_tokens)
+    passing = max_tokens * (8 * shape.width + 3 * wide * shape.mlp)  # one layer of the prompt at a time
+    return Estimate(
+        weights=weights(shape, precision=precision, quantisation=quantisation),
+        adapter=0.0,
+        activations=float(rows * (cache + passing)),
+        logits=float(rows * shape.vocab * 4 * 2),
+        runtime=_runtime(shape, precision, quantisation),
+    )
+
+
+def _runtime(shape: Shape, precision: str, quantisation: str) -> float:
+    matrix = 0 if quantisation == "none" else shape.width * shape.mlp * COMPUTE_BYTES[precision]
+    return RUNTIME + matrix
+
+
+def for_phase(config: Mapping[str, Any], compute: Any, adapter: Any, prompt: Any, phase: Any) -> Estimate:
+    """The same from a backbone's config.json and the sections of params.yaml."""
+    return training(
+        shape(config),
+        precision=compute.precision,
+        quantisation=compute.quantisation,
+        rank=adapter.rank,
+        dropout=adapter.dropout,
+        targets=adapter.targets,
+        optimizer=phase.optimizer.kind,
+        micro_batch=phase.micro_batch,
+        max_tokens=prompt.max_tokens,
+        max_summary_tokens=prompt.max_summary_tokens,
+        gradient_checkpointing=phase.gradient_checkpointing,
+    )
+
+
+def for_prediction(config: Mapping[str, Any], compute: Any, prompt: Any, predict: Any) -> Estimate:
+    """The same for generation."""
+    return generation(
+        shape(config),
+        precision=compute.precision,
+        quantisation=compute.quantisation,
+        batch=predict.batch_size,
+        max_tokens=prompt.max_tokens,
+        max_new_tokens=predict.max_new_tokens,
+        beams=predict.decoding.beams,
+    )
+
+
+def available() -> Memory:
+    """The GPU's memory where there is a GPU, else this machine's, or what its container may use of it."""
+    import psutil
+    import torch
+
+    if torch.cuda.is_available():
+        free, size = torch.cuda.mem_get_info()
+        return Memory(torch.cuda.get_device_name(), size, free)
+    machine = psutil.virtual_memory()
+    limit, used = _container()
+    return Memory("RAM", min(machine.total, limit), min(machine.available, limit - used))
+
+
+def _container(root: Path = Path("/sys/fs/cgroup")) -> tuple[float, float]:
+    """(limit, used) of the container's memory in bytes; no limit is infinity."""
+    for limit, used in (("memory.max", "memory.current"), ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes")):
+        if (root / limit).is_file() and (root / limit).read_text().strip().isdigit():
+            return float((root / limit).read_text()), float((root / used).read_text())
+    return float("inf"), 0.0
+
+
+def require(what: str, needed: Estimate, found: Memory) -> None:
+    """Raise ResourceError, before any work, where `needed` is more than there is; `what` names the stage."""
+    if needed.total > found.free:
+        largest = max(fields(needed), key=lambda part: getattr(needed, part.name)).name
+        raise ResourceError(
+            f"{what} needs about {needed.total / GB:.1f} GB, and {found.place} has {found.free / GB:.1f} GB free of "
+            f"{found.size / GB:.1f} ({_parts(needed)}); {REMEDIES[largest]}"
+        )
+
+
+REMEDIES = {
+    "weights": "choose compute.quantisation: nf4, compute.precision: bf16 or a smaller backbone",
+    "adapter": "lower adapter.rank, or choose optimizer.kind: adamw_8bit",
+    "activations": "lower micro_batch (predict.batch_size) or prompt.max_tokens, or set gradient_checkpointing: true",
+    "logits": "lower micro_batch (predict.batch_size) or prompt.max_summary_tokens",
+    "runtime": "close other programs",
+}
+
+
+def _parts(estimate: Estimate) -> str:
+    return ", ".join(f"{part.name} {getattr(estimate, part.name) / GB:.1f}" for part in fields(estimate))
+
+
+def require_disk(what: str, folder: Path, needed: float) -> None:
+    """Raise ResourceError where the disk of `folder` has fewer than `needed` bytes free."""
+    import shutil
+
+    there = next(path for path in [folder, *folder.absolute().parents] if path.exists())
+    free = shutil.disk_usage(there).free
+    if free < needed:
+        raise ResourceError(
+            f"{what} needs {needed / GB:.1f} GB of disk, and {os.fspath(there)} has {free / GB:.1f} GB free; "
+            "make room, or set BREVIARY_CACHE to a folder on another disk"
+        )

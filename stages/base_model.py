@@ -1,0 +1,22 @@
+"""Resolve the backbone and the sentence encoder, and record the sha256 of every file of both."""
+
+from pathlib import Path
+
+import click
+
+from breviary import artifacts, config, stage
+from breviary.model import resolve
+
+
+@click.command()
+def main() -> None:
+    """Write models/base.json and models/encoder.json; the weights stay in the model cache."""
+    with stage.running("base_model", sections=("backbone", "encoder")) as run:
+        for section, path in (("backbone", Path("models/base.json")), ("encoder", Path("models/encoder.json"))):
+            record = resolve.record(run.params.section(section, config.Options))
+            artifacts.write_json(path, record)
+            print(f"{section}: {len(record['files'])} files, weights {resolve.identity(path)}")
+
+
+if __name__ == "__main__":
+    main()
