@@ -5,25 +5,26 @@ from pathlib import Path
 import click
 
 from breviary import artifacts, stage
+from breviary.errors import ConfigError
 from breviary.evaluate import scores, tables
 from breviary.records import Document, Prediction
 
 DOCUMENTS, SPLITS = Path("data/documents.jsonl"), Path("data/splits.json")
-PREDICTIONS = Path("data/predictions")
+PREDICTIONS = {model: Path("data/predictions", f"{model}.jsonl") for model in ("base", "phase1", "phase2", "phase3")}
 FULL, BRIEF, SCORES = Path("metrics/evaluate.json"), Path("metrics/scores"), Path("data/scores.jsonl")
 
 
 @click.command()
 def main() -> None:
     """Evaluate data/predictions/<model>.jsonl of each of evaluate.models."""
-    reads = (DOCUMENTS, SPLITS, *sorted(PREDICTIONS.glob("*.jsonl")))
+    reads = (DOCUMENTS, SPLITS, *PREDICTIONS.values())
     with stage.running("evaluate", sections=("runtime", "evaluate"), reads=reads) as run:
         options = run.params.section("evaluate", scores.Options)
+        if unknown := [model for model in options.models if model not in PREDICTIONS]:
+            raise ConfigError(f"evaluate.models: no stage predicts '{unknown[0]}' (known: {', '.join(PREDICTIONS)})")
         target = options.target
         documents = artifacts.read_records(DOCUMENTS, Document)
-        predictions = {
-            model: artifacts.read_records(PREDICTIONS / f"{model}.jsonl", Prediction) for model in options.models
-        }
+        predictions = {model: artifacts.read_records(PREDICTIONS[model], Prediction) for model in options.models}
         found = scores.evaluate(documents, artifacts.read_json(SPLITS), predictions, options, run.runtime.seed)
         artifacts.write_records(SCORES, found.scored)
         artifacts.write_json(FULL, tables.full(found, target))

@@ -26,7 +26,7 @@ evaluate:
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with params, documents, splits and two models' predictions."""
+    """A folder with params, documents, splits and four models' predictions, two of which are asked for."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
     monkeypatch.setenv("BREVIARY_TRACKING", "later")
@@ -41,7 +41,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ]
     artifacts.write_records(Path("data/documents.jsonl"), documents)
     artifacts.write_json(Path("data/splits.json"), {each.id: "test" for each in documents})
-    for model, words in (("base", 2), ("phase1", 4)):
+    for model, words in (("base", 2), ("phase1", 4), ("phase2", 3), ("phase3", 5)):
         predictions = [
             Prediction(each.id, each.domain, model, " ".join(each.summary.split()[:words]), 9, words, True, False)
             for each in sorted(documents, key=lambda each: each.id)
@@ -87,5 +87,12 @@ def test_a_model_without_predictions_ends_the_stage_with_a_message(project):
     (project / "data/predictions/phase1.jsonl").unlink()
     result = run()
     assert result.exit_code == 2
-    assert "evaluate: data/predictions/phase1.jsonl: missing; run `dvc repro`" in result.stderr
+    assert "evaluate: missing: data/predictions/phase1.jsonl; run `dvc repro`" in result.stderr
     assert not (project / "metrics").exists()
+
+
+def test_a_model_that_no_stage_predicts_is_refused(project):
+    (project / "params.yaml").write_text(PARAMS.replace("phase1", "phase9"))
+    result = run()
+    assert result.exit_code == 2
+    assert "evaluate.models: no stage predicts 'phase9' (known: base, phase1, phase2, phase3)" in result.stderr
