@@ -25,8 +25,8 @@ test: $(INSTALLED) ## Set up if needed, then run the whole test suite
 	python -m pytest -q
 
 check: $(INSTALLED) ## Format, lint, types, import contracts, tests: what CI asks for
-	ruff format --check src stages tests tools
-	ruff check src stages tests tools
+	ruff format --check .
+	ruff check .
 	pyright
 	lint-imports
 	python -m pytest -q
@@ -39,7 +39,8 @@ ui: $(INSTALLED) ## The MLflow UI of this project's runs, on localhost (PORT=500
 	mlflow server --host 127.0.0.1 --port $(PORT) --workers 1 --allowed-hosts localhost:$(PORT),127.0.0.1:$(PORT) \
 	    --backend-store-uri "sqlite:///$(CURDIR)/.mlflow/mlflow.db"
 
-lock: $(INSTALLED) ## Pin all transitive dependencies again (UPGRADE=1 takes the newest that pyproject.toml admits)
+lock: .venv/bin/python ## Pin all transitive dependencies again (UPGRADE=1 takes the newest that pyproject.toml admits)
+	python -m pip install --quiet --constraint constraints.txt pip-tools
 	pip-compile --quiet $(if $(UPGRADE),--upgrade) --all-extras --strip-extras --allow-unsafe --no-header --no-annotate \
 	    --no-emit-options --no-emit-index-url --no-emit-find-links --no-emit-trusted-host -o constraints.txt pyproject.toml
 	python tools/portable.py constraints.txt
@@ -49,10 +50,13 @@ clean: ## Remove .venv and the workspace's outputs; keep what is dear: .dvc/cach
 	find src stages tests tools -name __pycache__ -type d -prune -exec rm -rf {} +
 	git clean -fdXq data models
 
-$(INSTALLED): pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || { \
-	    echo "Python 3.11, 3.12 or 3.13 is needed, '$(PYTHON)' is $$($(PYTHON) --version 2>&1): make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 2; }
-	$(PYTHON) -m venv .venv
+$(INSTALLED): pyproject.toml constraints.txt | .venv/bin/python
 	python -m pip install --quiet --constraint constraints.txt pip setuptools
 	python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	@touch $@
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || { \
+	    echo "Python 3.11, 3.12 or 3.13 is needed, '$(PYTHON)' is $$($(PYTHON) --version 2>/dev/null || echo missing):" \
+	         "make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 2; }
+	$(PYTHON) -m venv .venv

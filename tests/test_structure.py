@@ -147,11 +147,12 @@ def test_every_dependency_is_in_the_repository_or_made_by_a_stage(declared: dict
 def test_every_stage_reads_the_sections_and_files_that_it_declares_and_no_others(
     declared: dict[str, Declared], asked: dict[str, Asked]
 ) -> None:
+    made = {out for each in declared.values() for out in each.outs}
     for name, each in declared.items():
         assert asked[name].name == name, f"{each.command} calls itself {asked[name].name}"
         assert asked[name].sections == each.sections, f"sections of stage '{name}'"
-        data = {file for file in each.files if not deps.is_code(file)}
-        assert asked[name].reads == data, f"files that stage '{name}' reads"
+        assert asked[name].reads <= each.files, f"files that stage '{name}' reads"
+        assert each.files & made <= asked[name].reads, f"files of other stages that '{name}' depends on"
 
 
 def test_every_section_is_described_present_and_read_by_a_stage(asked: dict[str, Asked]) -> None:
@@ -228,7 +229,7 @@ def committed(tmp_path_factory: pytest.TempPathFactory, declared: dict[str, Decl
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(out)
     subprocess.run(["git", "init", "-q"], cwd=copy, check=True)
-    _dvc(copy, "commit", "--force", "--quiet")
+    _dvc(copy, "commit", "--force")
     assert json.loads(_dvc(copy, "status", "--json")) == {}
     return copy
 
