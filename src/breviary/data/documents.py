@@ -4,6 +4,7 @@ Two documents are duplicates when their texts have the same words in the same or
 space and punctuation. The one with a reference stays, then the one with the smaller id.
 """
 
+import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -11,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from tqdm import tqdm
 
 from breviary import catalogue, config
@@ -27,7 +28,7 @@ from breviary.data.intake import (
     Found,
     Rejected,
 )
-from breviary.errors import DataError
+from breviary.errors import ConfigError, DataError
 from breviary.records import Document, content_hash
 
 SOURCES = "breviary.data.sources"
@@ -37,11 +38,26 @@ SHOWN = 10  # dropped documents named in an error
 class Options(config.Options):
     """Section `data`: where documents come from and which are good enough."""
 
+    root: str = Field(min_length=1)  # DVC watches this folder: dvc.yaml names it as a dependency of `download`
     sources: list[catalogue.kind_of(SOURCES)] = Field(min_length=1)  # type: ignore[valid-type]
     min_words: int = Field(ge=0)
     max_characters: int = Field(ge=1)
     require_summary: bool
     max_dropped_share: float = Field(ge=0.0, le=1.0)
+
+    @model_validator(mode="after")
+    def _local_sources_are_watched(self) -> "Options":
+        """A local source elsewhere could change and DVC would not notice."""
+        root = os.path.abspath(self.root)
+        for number, source in enumerate(self.sources):
+            for key in ("path", "details"):
+                path = getattr(source, key, "")
+                if path and os.path.commonpath([os.path.abspath(path), root]) != root:
+                    raise ConfigError(
+                        f"sources.{number}.{key}: '{path}' lies outside data.root '{self.root}', the folder that DVC "
+                        "watches; set data.root to a folder that holds every local source"
+                    )
+        return self
 
 
 @dataclass(frozen=True)
@@ -57,6 +73,8 @@ def collect(options: Options, *, cache: Path) -> Collection:
     """Read every source. Raises DataError if nothing is left, or if more than `max_dropped_share` is dropped."""
     kept, dropped, repairs = list[Found](), list[Rejected](), Counter[str]()
     by_source = dict[str, dict[str, int]]()
+    if not Path(options.root).exists():
+        raise DataError(f"{options.root}: no such folder; set data.root to the folder that holds the documents")
     for number, source in enumerate(options.sources, 1):
         found, rejected = _read(source, options, cache, f"source {number}")
         if not found and not rejected:
@@ -157,7 +175,7 @@ def _report(
     }
 
 
-def _domain(documents: Sequence[Document], name: str) -> dict[str, float]:
+def _domain(documents: Sequence[Document], name: str) -> dict[str, int | float]:
     own = [each for each in documents if each.domain == name]
     with_reference = [each for each in own if each.summary]
     return {

@@ -11,13 +11,12 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from breviary.errors import DataError
 
-BLOCK = re.compile(r"---[ \t]*\n(.*?\n)??(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL)
+BLOCK = re.compile(r"---[ \t]*\r?\n(.*?\n)??(?:---|\.\.\.)[ \t]*(?:\r?\n|\Z)", re.DOTALL)
 
 
 def split(text: str, name: str) -> tuple[dict[str, Any], str]:
     """The fields and the body of `text`. A text without front matter has no fields."""
-    text = text.replace("\r\n", "\n")
-    if not re.match(r"---[ \t]*\n[ \t]*\S+[ \t]*:", text):  # a thematic break is no front matter
+    if not re.match(r"---[ \t]*\r?\n[ \t]*\S+[ \t]*:", text):  # a thematic break is no front matter
         return {}, text
     block = BLOCK.match(text)
     if block is None:
@@ -31,4 +30,4 @@ def split(text: str, name: str) -> tuple[dict[str, Any], str]:
         raise DataError(f"{name}:1: front matter is not valid YAML: {error}") from None
     if not isinstance(fields, dict):
         raise DataError(f"{name}:1: front matter must be a mapping of names to values, got {type(fields).__name__}")
-    return {str(key): value for key, value in fields.items()}, text[block.end() :].lstrip("\n")
+    return {str(key): value for key, value in fields.items()}, text[block.end() :].lstrip("\r\n")

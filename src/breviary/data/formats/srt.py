@@ -1,6 +1,8 @@
 """SubRip, read strictly: number, timing line, words, blank line; a broken cue is an error with its line."""
 
 import re
+from collections.abc import Sequence
+from itertools import pairwise
 
 from breviary.data import captions
 from breviary.data.intake import Parsed
@@ -23,7 +25,7 @@ def parse(raw: bytes, name: str) -> Parsed:
     return captions.join(cues)
 
 
-def read_cues(lines: list[str]) -> tuple[list[captions.Cue], list[tuple[int, str]]]:
+def read_cues(lines: Sequence[str]) -> tuple[list[captions.Cue], list[tuple[int, str]]]:
     """The cues, and (line, what is wrong) for each that cannot be read.
 
     A cue begins at a number with an arrow on the next line: a blank line inside the words does not end it.
@@ -34,7 +36,7 @@ def read_cues(lines: list[str]) -> tuple[list[captions.Cue], list[tuple[int, str
     if head is not None and (not starts or head < starts[0]):
         problems.append((head + 1, f"a number and a timing line were expected here, got {lines[head][:40]!r}"))
     cues = list[captions.Cue]()
-    for start, end in zip(starts, [*starts[1:], len(lines)], strict=True):
+    for start, end in pairwise([*starts, len(lines)]):
         words = lines[start + 2 : end]
         arrow = next((start + 2 + at for at, line in enumerate(words) if STRAY.search(line)), None)
         if arrow is not None:

@@ -40,7 +40,7 @@ class Options(config.Options):
     """Which files of which folder."""
 
     kind: Literal["folder"]
-    path: str = Field(min_length=1)
+    path: str = Field(min_length=1)  # inside data.root
     domain: str = ""  # of every file; "" takes what each file says
     licence: str = ""  # where a file names none
     patterns: list[str] = Field(default=["**/*"], min_length=1)  # globs below `path`

@@ -21,7 +21,7 @@ class Options(config.Options):
     """Which rows of which data set, and which fields mean what."""
 
     kind: Literal["huggingface"]
-    repository: str = Field(pattern=r"^[\w.-]+(/[\w.-]+)?$")
+    repository: str = Field(pattern=r"^\w[\w.-]*/\w[\w.-]*$")  # owner/name
     revision: str = Field(pattern=r"^[0-9a-f]{40}$")  # a commit, not a branch: branches move
     config: str = ""  # the data set's own name for a variant, such as "3.0.0"
     split: str = Field(pattern=r"^\w+$")
@@ -34,8 +34,13 @@ class Options(config.Options):
 
 
 def read(options: Options, *, cache: Path) -> Iterator[Found | Rejected]:
-    """The documents of the split. Files already fetched stay in `cache` and are not asked for again."""
-    table = _load(options, cache / "huggingface")
+    """The documents of the split. The table stays in `cache`, and each file in the hub's own cache (HF_HOME)."""
+    if Path(options.repository).exists():
+        raise DataError(
+            f"{options.repository}: a local path of that name would be read instead; use kind folder or jsonl"
+        )
+    # a cache of its own for each revision: with the hub out of reach, the library takes the newest that it finds
+    table = _load(options, cache / "huggingface" / options.revision)
     unused = rows.unused(options.fields, table.column_names)
     if unused:
         raise DataError("\n".join(f"{options.repository}: {line}" for line in unused))
@@ -67,9 +72,7 @@ def _load(options: Options, cache: Path) -> Any:
             split=options.split,
             revision=options.revision,
             cache_dir=str(cache),
-            download_config=datasets.DownloadConfig(
-                cache_dir=str(cache / "downloads"), max_retries=options.max_retries, user_agent="breviary/0.1"
-            ),
+            download_config=datasets.DownloadConfig(max_retries=options.max_retries, user_agent="breviary/0.1"),
         )
     except (OSError, ValueError, RuntimeError) as error:
         raise DataError(

@@ -5,8 +5,9 @@ import json
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from io import BufferedIOBase
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, cast
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -24,7 +25,7 @@ class Options(config.Options):
     """Where the file is and which of its fields mean what."""
 
     kind: Literal["jsonl"]
-    path: str = Field(min_length=1)
+    path: str = Field(min_length=1)  # inside data.root
     domain: str = ""  # of every record; "" takes each record's own, see fields.domain
     licence: str = ""  # where a record names none
     fields: rows.Fields = rows.Fields()
@@ -49,16 +50,16 @@ def read(options: Options, *, cache: Path) -> Iterator[Found | Rejected]:
     yield from rejected
 
 
-def _open(path: Path) -> BinaryIO:
+def _open(path: Path) -> BufferedIOBase:
     with path.open("rb") as file:
         packed = file.read(2) == GZIP
     if packed != (path.suffix == ".gz"):
         what = "is gzip, but its name does not end in .gz" if packed else "is named .gz, but its bytes are not gzip"
         raise DataError(f"{path}: {what}; rename it, or download it again")
-    return cast(BinaryIO, gzip.open(path)) if packed else path.open("rb")
+    return gzip.open(path) if packed else path.open("rb")
 
 
-def _lines(file: BinaryIO, options: Options, path: Path) -> Iterator[tuple[int, bytes]]:
+def _lines(file: BufferedIOBase, options: Options, path: Path) -> Iterator[tuple[int, bytes]]:
     """Numbered lines that are not blank. The limits stop a file that unpacks without end."""
     most, total, number = options.max_line_mb << 20, 0, 0
     try:

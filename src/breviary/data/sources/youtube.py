@@ -31,7 +31,7 @@ class Options(config.Options):
     kind: Literal["youtube"]
     ids: list[str] = Field(min_length=1)  # the eleven characters after v=
     languages: list[str] = Field(default=["en"], min_length=1)  # in order of preference
-    details: str = ""  # JSON file: {id: {title, summary, licence, group}}
+    details: str = ""  # JSON file inside data.root: {id: {title, summary, licence, group}}
     domain: str = "talk"
     licence: str = ""
     delay_seconds: float = Field(default=2.0, ge=0.0, le=600.0)
@@ -54,7 +54,7 @@ def read(options: Options, *, cache: Path) -> Iterator[Found | Rejected]:
     """The talks in the order of the list. Raises DataError when YouTube stops answering; finished talks are kept."""
     from breviary.data import http
 
-    details = _details(options)
+    details = _details(Path(options.details)) if options.details else {}
     session = http.session(
         cache=cache / "youtube",
         delay=options.delay_seconds,
@@ -117,10 +117,7 @@ def _title(video: str, session: "requests.Session") -> str:
         return ""
 
 
-def _details(options: Options) -> Mapping[str, Mapping[str, str]]:
-    if not options.details:
-        return {}
-    path = Path(options.details)
+def _details(path: Path) -> Mapping[str, Mapping[str, str]]:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

@@ -1,0 +1,31 @@
+"""HTML."""
+
+import pytest
+
+from breviary.data.formats import html
+from breviary.errors import DataError
+
+PARAGRAPH = "Nobody had measured how long a lighthouse keeper sleeps, and so we asked eleven of them to tell us. " * 4
+PAGE = f"""<!DOCTYPE html><html><head><title>Sleep at sea</title><meta name="description" content="A study."></head>
+<body><nav><a href="/">Home</a> <a href="/shop">Buy our mugs</a></nav><article><h1>Sleep at sea</h1>
+<p>{PARAGRAPH}</p><p>{PARAGRAPH.replace("eleven", "twelve")}</p></article>
+<footer>All rights reserved</footer></body></html>"""
+
+
+def test_the_article_is_kept_and_the_menu_is_not() -> None:
+    parsed = html.parse(PAGE.encode(), "a.html")
+    assert "asked eleven of them" in parsed.text
+    assert "asked twelve of them" in parsed.text
+    assert "mugs" not in parsed.text
+    assert parsed.title == "Sleep at sea"
+    assert parsed.fields["description"] == "A study."
+
+
+def test_a_page_may_name_its_own_encoding() -> None:
+    page = PAGE.replace("<head>", '<head><meta charset="iso-8859-1">').replace("Nobody", "Café owners")
+    assert "Café owners" in html.parse(page.encode("latin-1"), "a.html").text
+
+
+def test_text_without_a_tag_is_refused() -> None:
+    with pytest.raises(DataError, match=r"a\.html: named \.html, but there is no tag"):
+        html.parse(b"3 < 5, and that is all", "a.html")

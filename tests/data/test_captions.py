@@ -1,0 +1,54 @@
+"""Joining cues: rolling tracks are told once, and every word of ordinary tracks is kept."""
+
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from breviary.data.captions import Cue, join, overlap, rolls
+
+WORDS = st.lists(st.integers(0, 500).map(lambda number: f"w{number}"), min_size=4, max_size=60, unique=True)
+
+
+def cues(*texts: str) -> list[Cue]:
+    return [Cue(float(at), at + 1.0, text) for at, text in enumerate(texts)]
+
+
+@given(words=WORDS, size=st.integers(2, 5))
+def test_two_rolling_lines_are_told_once(words: list[str], size: int) -> None:
+    lines = [" ".join(words[at : at + size]) for at in range(0, len(words), size)]
+    assume(len(lines) > 2)  # two cues are too few to tell
+    rolling = [f"{before}\n{line}" if before else line for before, line in zip(["", *lines], lines, strict=False)]
+    joined = join(cues(*rolling))
+    assert joined.text.split() == words
+    assert [joined.text[offset:].split()[0] for offset, _ in joined.times] == [line.split()[0] for line in lines]
+
+
+@given(words=WORDS)
+def test_a_line_that_grows_word_by_word_is_told_once(words: list[str]) -> None:
+    assert join(cues(*(" ".join(words[: at + 1]) for at in range(len(words))))).text.split() == words
+
+
+@given(words=WORDS, size=st.integers(1, 5))
+def test_an_ordinary_track_keeps_every_word(words: list[str], size: int) -> None:
+    lines = [" ".join(words[at : at + size]) for at in range(0, len(words), size)]
+    assert join(cues(*lines)).text.split() == words
+
+
+def test_one_word_alone_is_no_overlap() -> None:
+    assert overlap(["of", "the"], ["the", "salt"]) == 0
+    assert overlap(["the"], ["the", "salt"]) == 1
+    assert overlap(["of", "the"], ["of", "the", "salt"]) == 2
+
+
+def test_a_few_repeats_do_not_make_a_rolling_track() -> None:
+    assert not rolls([["yes"], ["yes"], *([f"a{at}", f"b{at}"] for at in range(6))])
+    assert not rolls([["yes"], ["yes"]])
+
+
+def test_markup_and_entities_are_resolved() -> None:
+    joined = join(cues("<v Ada><i>salt</i> &amp; 3 < 5", "{\\an8}[Music]", "♪ ♪"))
+    assert joined.text == "salt & 3 < 5"
+    assert joined.repairs == ("sound_captions",)
+
+
+def test_no_cues_are_no_text() -> None:
+    assert join([]).text == ""
