@@ -12,7 +12,7 @@ from itertools import pairwise
 
 from breviary.data.intake import ROLLING_CAPTIONS, SOUND_CAPTIONS, Parsed
 
-ROLLING_SHARE = 0.3  # of neighbouring cues that must repeat words; ordinary tracks measured below 0.02
+ROLLING_SHARE = 0.3  # of neighbouring cues that must repeat words; of 102 ordinary tracks measured, at most 0.025
 TAGS = re.compile(r"</?[a-zA-Z0-9:][^<>]*>|\{\\[^{}]*\}")  # <c>, <v Name>, <00:00:01.000>, {\an8}
 SOUND = re.compile(r"\[[^\[\]]*\]|[♪♫\s]+")  # [Music], [Applause]
 
