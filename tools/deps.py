@@ -156,7 +156,7 @@ def _words(root: Path) -> dict[str, set[str]]:
     """For each section, the keys and values in params.yaml and in every profile that could be the name of a kind."""
     found: dict[str, set[str]] = {}
     for file in [root / "params.yaml", *sorted((root / "profiles").glob("*.yaml"))]:
-        document = YAML(typ="safe").load(file.read_text(encoding="utf-8")) or {}
+        document = YAML().load(file.read_text(encoding="utf-8")) or {}  # reads tags, such as !replace, as plain values
         for section, values in document.items():
             found.setdefault(section, set()).update(_strings(values))
     return found
