@@ -19,6 +19,7 @@ bound.
 """
 
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -30,7 +31,7 @@ GB = 10**9
 WEIGHT_BYTES = {"nf4": 4.127 / 8, "int8": 1.0}
 COMPUTE_BYTES = {"bf16": 2, "fp32": 4}
 STATE_BYTES = {"adamw": 8, "adamw_8bit": 2, "paged_adamw_8bit": 2}
-RUNTIME = 0.6 * GB
+RUNTIME = 600_000_000
 SLACK = 1.1
 
 
@@ -63,15 +64,15 @@ class Shape:
 class Estimate:
     """Bytes at the peak, by what they are for."""
 
-    weights: float
-    adapter: float
-    activations: float
-    logits: float
-    runtime: float
+    weights: int
+    adapter: int
+    activations: int
+    logits: int
+    runtime: int
 
     @property
-    def total(self) -> float:
-        return SLACK * sum(getattr(self, part.name) for part in fields(self))
+    def total(self) -> int:
+        return int(SLACK * sum(getattr(self, part.name) for part in fields(self)))
 
 
 @dataclass(frozen=True)
@@ -79,8 +80,8 @@ class Memory:
     """What there is to put a model into."""
 
     place: str
-    size: float  # bytes, all of it
-    free: float  # bytes
+    size: int  # bytes, all of it
+    free: int  # bytes
 
 
 def shape(config: Mapping[str, Any]) -> Shape:
@@ -98,12 +99,12 @@ def shape(config: Mapping[str, Any]) -> Shape:
     )
 
 
-def weights(shape: Shape, *, precision: str, quantisation: str) -> float:
+def weights(shape: Shape, *, precision: str, quantisation: str) -> int:
     """Bytes of the frozen backbone."""
     blocks = shape.layers * sum(inner * outer for inner, outer in shape.linear().values())
     embeddings = (1 if shape.tied else 2) * shape.vocab * shape.width
     wide = COMPUTE_BYTES[precision]
-    return blocks * WEIGHT_BYTES.get(quantisation, wide) + embeddings * wide
+    return int(blocks * WEIGHT_BYTES.get(quantisation, wide)) + embeddings * wide
 
 
 def training(
@@ -134,8 +135,8 @@ def training(
     return Estimate(
         weights=weights(shape, precision=precision, quantisation=quantisation),
         adapter=trained * (4 + 4 + STATE_BYTES[optimizer]),
-        activations=float(tokens * kept),
-        logits=float(micro_batch * max_summary_tokens * shape.vocab * 4 * 3),
+        activations=tokens * kept,
+        logits=micro_batch * max_summary_tokens * shape.vocab * 4 * 3,
         runtime=_runtime(shape, precision, quantisation),
     )
 
@@ -149,14 +150,14 @@ def generation(
     passing = max_tokens * (8 * shape.width + 3 * wide * shape.mlp)  # one layer of the prompt at a time
     return Estimate(
         weights=weights(shape, precision=precision, quantisation=quantisation),
-        adapter=0.0,
-        activations=float(rows * (cache + passing)),
-        logits=float(rows * shape.vocab * 4 * 2),
+        adapter=0,
+        activations=rows * (cache + passing),
+        logits=rows * shape.vocab * 4 * 2,
         runtime=_runtime(shape, precision, quantisation),
     )
 
 
-def _runtime(shape: Shape, precision: str, quantisation: str) -> float:
+def _runtime(shape: Shape, precision: str, quantisation: str) -> int:
     matrix = 0 if quantisation == "none" else shape.width * shape.mlp * COMPUTE_BYTES[precision]
     return RUNTIME + matrix
 
@@ -204,12 +205,25 @@ def available() -> Memory:
     return Memory("RAM", min(machine.total, limit), min(machine.available, limit - used))
 
 
-def _container(root: Path = Path("/sys/fs/cgroup")) -> tuple[float, float]:
-    """(limit, used) of the container's memory in bytes; no limit is infinity."""
-    for limit, used in (("memory.max", "memory.current"), ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes")):
+def has_bf16() -> bool:
+    """Whether there are instructions for bf16; without them it is emulated, and slower than fp32."""
+    import torch
+
+    if torch.cuda.is_available():
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    flags = Path("/proc/cpuinfo")
+    return flags.is_file() and not {"avx512_bf16", "amx_bf16", "bf16"}.isdisjoint(flags.read_text().split())
+
+
+def _container(root: Path = Path("/sys/fs/cgroup")) -> tuple[int, int]:
+    """(limit, used) of the container's memory in bytes; no limit is `sys.maxsize`."""
+    for limit, used in (
+        ("memory.max", "memory.current"),
+        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
+    ):
         if (root / limit).is_file() and (root / limit).read_text().strip().isdigit():
-            return float((root / limit).read_text()), float((root / used).read_text())
-    return float("inf"), 0.0
+            return int((root / limit).read_text()), int((root / used).read_text())
+    return sys.maxsize, 0
 
 
 def require(what: str, needed: Estimate, found: Memory) -> None:
@@ -235,7 +249,7 @@ def _parts(estimate: Estimate) -> str:
     return ", ".join(f"{part.name} {getattr(estimate, part.name) / GB:.1f}" for part in fields(estimate))
 
 
-def require_disk(what: str, folder: Path, needed: float) -> None:
+def require_disk(what: str, folder: Path, needed: int) -> None:
     """Raise ResourceError where the disk of `folder` has fewer than `needed` bytes free."""
     import shutil
 

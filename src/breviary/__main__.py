@@ -1,0 +1,5 @@
+"""`python -m breviary` is `breviary`."""
+
+from breviary.cli import main
+
+main()

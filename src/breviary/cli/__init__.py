@@ -1,0 +1,27 @@
+"""The command `breviary`: one file a command, each of which imports what is heavy only when it is called."""
+
+import sys
+
+import click
+
+from breviary.cli import doctor, profile, summarise, sync
+from breviary.errors import BreviaryError
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="breviary")
+def commands() -> None:
+    """Teach one language model to summarise several kinds of text. The pipeline itself runs with `dvc repro`."""
+
+
+for command in (doctor.doctor, profile.profile, summarise.summarise, sync.sync):
+    commands.add_command(command)
+
+
+def main() -> None:
+    """Run a command; an expected error is a message and exit status 2."""
+    try:
+        commands()
+    except BreviaryError as error:
+        print(f"breviary: {error}", file=sys.stderr)
+        sys.exit(2)
