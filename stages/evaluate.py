@@ -11,7 +11,8 @@ from breviary.records import Document, Prediction
 
 DOCUMENTS, SPLITS = Path("data/documents.jsonl"), Path("data/splits.json")
 PREDICTIONS = {model: Path("data/predictions", f"{model}.jsonl") for model in ("base", "phase1", "phase2", "phase3")}
-FULL, BRIEF, SCORES = Path("metrics/evaluate.json"), Path("metrics/scores"), Path("data/scores.jsonl")
+SCORES, FULL = Path("data/scores.jsonl"), Path("data/evaluation.json")  # too much for a row of `dvc metrics show`
+BRIEF, TARGET = Path("metrics/scores"), Path("metrics/evaluate.json")
 
 
 @click.command()
@@ -27,7 +28,9 @@ def main() -> None:
         predictions = {model: artifacts.read_records(PREDICTIONS[model], Prediction) for model in options.models}
         found = scores.evaluate(documents, artifacts.read_json(SPLITS), predictions, options, run.runtime.seed)
         artifacts.write_records(SCORES, found.scored)
-        artifacts.write_json(FULL, tables.full(found, target))
+        full = tables.full(found, target)
+        artifacts.write_json(FULL, full)
+        artifacts.write_json(TARGET, {"target": full["target"]})
         with artifacts.atomic(BRIEF) as folder:
             for model in found.summaries:
                 artifacts.write_json(folder / f"{model}.json", tables.brief(found, model))

@@ -10,7 +10,8 @@ for training and for generation alike, so that a model is asked in the way in wh
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, Self
+from datetime import date
+from typing import Literal
 
 from pydantic import Field, model_validator
 
@@ -23,6 +24,7 @@ PRESETS = {
     "inst": "[INST] Summarize the following news article:\n\n{text}\n\nSummary: [/INST]",
     "chat": "Summarize the following text.\n\n{text}",  # the message of the user, inside the backbone's chat template
 }
+TODAY = date(2024, 7, 26)  # for templates that tell the model a date: a real one would change the prompt every day
 SMALLEST_DOCUMENT = 16  # tokens; with less room than this there is nothing to summarise
 
 
@@ -35,7 +37,7 @@ class Options(config.Options):
     max_summary_tokens: int = Field(ge=8)
 
     @model_validator(mode="after")
-    def _a_template_has_a_place_for_the_text(self) -> Self:
+    def _a_template_has_a_place_for_the_text(self) -> "Options":
         if (self.style == "custom") != (self.template is not None):
             raise ConfigError("template goes with style 'custom', and style 'custom' with a template")
         if self.template is not None and self.template.count("{text}") != 1:
@@ -92,14 +94,18 @@ class Prompter:
         """
         ids = [*self.tokenizer.encode(self.lead + summary.strip()), self.tokenizer.end]
         if len(ids) > self.max_summary_tokens:
-            raise DataError(f"reference summary of {len(ids)} tokens exceeds prompt.max_summary_tokens={self.max_summary_tokens}")
+            raise DataError(
+                f"reference summary of {len(ids)} tokens exceeds prompt.max_summary_tokens={self.max_summary_tokens}"
+            )
         return ids
 
 
 def build(options: Options, tokenizer: Tokenizer, context_tokens: int) -> Prompter:
     """The prompter for one backbone, whose window holds `context_tokens`."""
     if options.max_tokens > context_tokens:
-        raise ConfigError(f"prompt.max_tokens={options.max_tokens} exceeds the backbone's window of {context_tokens} tokens")
+        raise ConfigError(
+            f"prompt.max_tokens={options.max_tokens} exceeds the backbone's window of {context_tokens} tokens"
+        )
     template = options.template or PRESETS[options.style]
     is_chat = options.style == "chat"
     before, after = _chat(template, tokenizer) if is_chat else template.split("{text}")
@@ -113,21 +119,22 @@ def build(options: Options, tokenizer: Tokenizer, context_tokens: int) -> Prompt
     )
     if prompter.room < SMALLEST_DOCUMENT:
         raise ConfigError(
-            f"the prompt leaves {prompter.room} tokens for a document; raise prompt.max_tokens ({options.max_tokens}) or "
-            f"lower prompt.max_summary_tokens ({options.max_summary_tokens})"
+            f"the prompt leaves {prompter.room} tokens for a document; raise prompt.max_tokens ({options.max_tokens}) "
+            f"or lower prompt.max_summary_tokens ({options.max_summary_tokens})"
         )
     return prompter
 
 
 def check_targets(prompter: Prompter, summaries: Mapping[str, str]) -> None:
     """Raise one DataError that names every reference summary (by document id) that is longer than the budget."""
-    lengths = {name: len(prompter.tokenizer.encode(prompter.lead + text.strip())) + 1 for name, text in summaries.items()}
+    count = prompter.tokenizer.count
+    lengths = {name: count(prompter.lead + text.strip()) + 1 for name, text in summaries.items()}
     long = {name: length for name, length in sorted(lengths.items()) if length > prompter.max_summary_tokens}
     if long:
         shown = ", ".join(f"{name} ({length})" for name, length in list(long.items())[:10])
         raise DataError(
-            f"{len(long)} of {len(lengths)} reference summaries exceed prompt.max_summary_tokens={prompter.max_summary_tokens}: "
-            f"{shown}{', ...' if len(long) > 10 else ''}\n"
+            f"{len(long)} of {len(lengths)} reference summaries exceed "
+            f"prompt.max_summary_tokens={prompter.max_summary_tokens}: {shown}{', ...' if len(long) > 10 else ''}\n"
             f"raise it to {max(long.values())}, or drop long references with data.max_summary_words"
         )
 
@@ -141,9 +148,13 @@ def _chat(template: str, tokenizer: Tokenizer) -> tuple[str, str]:
     marker = "\u2063text\u2063"  # invisible separators: no template or document contains this
     messages = [{"role": "user", "content": template.replace("{text}", marker)}]
     rendered, _ = render_jinja_template(
-        conversations=[messages], chat_template=tokenizer.chat_template, add_generation_prompt=True, **tokenizer.specials
+        conversations=[messages],
+        chat_template=tokenizer.chat_template,
+        add_generation_prompt=True,
+        strftime_now=lambda form: TODAY.strftime(form),
+        **tokenizer.specials,
     )
     if rendered[0].count(marker) != 1:
-        raise ConfigError("the backbone's chat template changes or repeats the message, so the document cannot be placed")
+        raise ConfigError("the backbone's chat template changes or repeats the message: no place for the document")
     before, after = rendered[0].split(marker)
     return before, after

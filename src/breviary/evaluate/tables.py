@@ -1,6 +1,7 @@
 """One evaluation as the files and tables that people read.
 
-full      metrics/evaluate.json: every mean, interval and comparison, with the settings behind them
+full      data/evaluation.json: every mean, interval and comparison, with the settings behind them; its part `target`
+          is metrics/evaluate.json
 brief     metrics/scores/<model>.json: a row of `dvc metrics show`, only what can be better or worse
 tracked   numbers for MLflow
 samples   the same documents summarised by every model, from the target model's worst to its best

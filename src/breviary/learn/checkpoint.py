@@ -1,8 +1,8 @@
 """Where a phase stands, on disk, so that a killed run goes on as if nothing had happened.
 
 A checkpoint is a folder `step-<n>` with tensors (safetensors) and plain numbers (JSON); no pickle. A new one appears
-whole before the old ones are deleted. It lies outside DVC's outputs, under a name that depends on params, inputs and code
-(`tracking.Run.scratch`), so that a changed phase never resumes from an old one.
+whole before the old ones are deleted. It lies outside DVC's outputs, under a name that depends on params, inputs and
+code (`tracking.Run.scratch`), so that a changed phase never resumes from an old one.
 """
 
 import shutil
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -38,14 +39,15 @@ def save(folder: Path, progress: Progress, weights: Mapping[str, Tensor], optimi
     tensors |= {f"best/{name}": weight for name, weight in progress.best.items()}
     numbers["optimizer"] = {}
     for index, state in optimizer.state_dict()["state"].items():
-        for key, value in sorted(state.items()):
+        for key, value in _flat(state):
             if isinstance(value, Tensor):
                 tensors[f"optimizer/{index}/{key}"] = value
             else:
                 numbers["optimizer"].setdefault(str(index), {})[key] = value
     with artifacts.atomic(folder / f"step-{progress.step}") as temporary:
         temporary.mkdir()
-        save_file({name: tensor.cpu().contiguous().clone() for name, tensor in tensors.items()}, temporary / "tensors.safetensors")
+        held = {name: tensor.cpu().contiguous().clone() for name, tensor in tensors.items()}
+        save_file(held, temporary / "tensors.safetensors")
         artifacts.write_json(temporary / "numbers.json", numbers | {"best_loss": _finite(progress.best_loss)})
     for old in _all(folder)[:-1]:
         shutil.rmtree(old)
@@ -57,11 +59,14 @@ def restore(folder: Path, weights: Mapping[str, Tensor], optimizer: torch.optim.
     if not found:
         return Progress()
     numbers = artifacts.read_json(found[-1] / "numbers.json")
-    tensors = load_file(found[-1] / "tensors.safetensors")
+    try:
+        tensors = load_file(found[-1] / "tensors.safetensors")
+    except (SafetensorError, OSError) as error:
+        raise ArtifactError(f"{found[-1]}: damaged checkpoint ({error}); delete it to start the phase afresh") from None
     part = lambda prefix: {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}  # noqa: E731
     saved = part("weight/")
-    if saved.keys() != weights.keys():
-        raise ArtifactError(f"{found[-1]}: holds other weights than this adapter; delete the folder to start the phase afresh")
+    if {name: t.shape for name, t in saved.items()} != {name: t.shape for name, t in weights.items()}:
+        raise ArtifactError(f"{found[-1]}: holds other weights than this adapter; delete it to start the phase afresh")
     with torch.no_grad():
         for name, weight in weights.items():
             weight.copy_(saved[name])
@@ -72,6 +77,12 @@ def restore(folder: Path, weights: Mapping[str, Tensor], optimizer: torch.optim.
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
     best_loss = float("inf") if numbers["best_loss"] is None else numbers["best_loss"]
     return Progress(**numbers | {"best_loss": best_loss}, best=part("best/"))
+
+
+def _flat(state: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """The entries of one weight's state. bitsandbytes puts its own one level deeper, and reads them flat as well."""
+    nested = [entry for value in state.values() if isinstance(value, dict) for entry in value.items()]
+    return sorted([*nested, *((key, value) for key, value in state.items() if not isinstance(value, dict))])
 
 
 def _all(folder: Path) -> list[Path]:

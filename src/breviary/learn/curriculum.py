@@ -4,7 +4,7 @@ A phase takes a mixture and the adapter of the phase before, and leaves an adapt
 is the mixture's affair (`mix`); what is added to the loss is said by `terms`, one key for each kind.
 """
 
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -49,7 +49,7 @@ class Options(config.Options):
     max_nonfinite_share: float = Field(ge=0, le=1)  # of steps, for each term
 
     @model_validator(mode="after")
-    def _terms_exist(self) -> Self:
+    def _terms_exist(self) -> "Options":
         """Whether the kinds exist is checked here; their own options when they are built, since they import torch."""
         for kind in self.terms:
             if kind not in catalogue.kinds(TERMS):

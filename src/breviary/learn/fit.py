@@ -3,6 +3,7 @@
 The loop yields; this is who iterates.
 """
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,8 @@ def fit(
     log: Log,
 ) -> Progress:
     """Train the adapter of `model` on `rows`, and leave in it the weights that `options.keep` asks for."""
+    if not validation:
+        raise TrainingError("there is not one example to validate on; see chunk.split.valid and metrics/mix.json")
     weights = adapt.trainable(model)
     terms = objective.build(options.terms)
     plan = batches.steps(rows, epochs=options.epochs, batch=options.batch, seed=seed)
@@ -75,8 +78,11 @@ def fit(
 
 
 def _seeded(plan: Sequence[list[Row]], first: int, size: int, pad: int, seed: int) -> Iterator[list[Batch]]:
-    """The micro-batches of each step. Dropout draws from torch's own generator, so that it is set from the step's number:
-    a resumed run draws what an uninterrupted one does, and validating in between changes nothing."""
+    """The micro-batches of each step.
+
+    Dropout draws from torch's own generator, so that it is set from the step's number: a resumed run draws what an
+    uninterrupted one does, and validating in between changes nothing.
+    """
     for number, rows in enumerate(plan, first):
         torch.manual_seed(seed * 1_000_003 + number)
         yield list(batches.micro_batches(rows, size, pad))
@@ -87,7 +93,7 @@ def _note(done: loop.Measured, progress: Progress, limit: float, steps: int, log
     progress.step = done.step + 1
     values = {f"loss/{name}": value for name, value in done.terms.items()}
     values |= {"grad_norm": done.grad_norm} | {f"lr/{name}": value for name, value in done.lrs.items()}
-    progress.curve.append({"step": progress.step, **{key: round(value, 8) for key, value in values.items()}})
+    progress.curve.append({"step": progress.step, **_shown(values)})
     log(values | {"tokens": done.tokens, "target_tokens": done.target_tokens}, progress.step)
     for name in done.dropped:
         progress.dropped[name] = progress.dropped.get(name, 0) + 1
@@ -97,6 +103,11 @@ def _note(done: loop.Measured, progress: Progress, limit: float, steps: int, log
                 f"'{name}' was not finite in {progress.dropped[name]} of {progress.step} steps "
                 f"(max_nonfinite_share={limit}); the last time with examples {', '.join(done.examples)}"
             )
+
+
+def _shown(values: Mapping[str, float]) -> dict[str, float]:
+    """What the curve keeps: JSON has no NaN, and a value that was not finite is a gap in a curve."""
+    return {key: round(value, 8) for key, value in values.items() if math.isfinite(value)}
 
 
 def _validate(
@@ -111,15 +122,19 @@ def _validate(
 ) -> None:
     """Measure the validation loss by domain and over all, and keep the weights where it is the lowest yet."""
     losses = {
-        f"valid/{domain}": loss(model, rows, options.micro_batch, pad, accelerator) for domain, rows in validation.items()
+        f"valid/{domain}": loss(model, rows, options.micro_batch, pad, accelerator)
+        for domain, rows in validation.items()
     }
     overall = sum(losses.values()) / len(losses)  # every domain counts the same, however many documents it has
     row = {"valid/mean": overall, **losses}
     if progress.curve and progress.curve[-1]["step"] == progress.step:
-        progress.curve[-1].update({key: round(value, 8) for key, value in row.items()})
+        progress.curve[-1].update(_shown(row))
     else:
-        progress.curve.append({"step": progress.step, **{key: round(value, 8) for key, value in row.items()}})
+        progress.curve.append({"step": progress.step, **_shown(row)})
     log(row, progress.step)
+    if not math.isfinite(overall):
+        broken = ", ".join(name.removeprefix("valid/") for name, value in losses.items() if not math.isfinite(value))
+        raise TrainingError(f"the validation loss of {broken} is not finite after {progress.step} steps")
     if overall < progress.best_loss:
         progress.best_loss, progress.best_step = overall, progress.step
         progress.best = {name: weight.detach().cpu().clone() for name, weight in weights.items()}

@@ -1,20 +1,21 @@
 """The training loop. All of it.
 
-It takes one optimiser step for each list of micro-batches and yields what it measured; whoever iterates logs, validates,
-checkpoints and stops. On `accelerate`, so that the same loop runs on one CPU, one GPU or many processes: each process
+It takes one optimiser step for each list of micro-batches and yields what it measured; whoever iterates logs,
+validates, checkpoints and stops. On `accelerate`, so that the same loop runs on one CPU, one GPU or many processes: each process
 takes its share of the micro-batches, and a micro-batch weighs what its target tokens are of the whole step's, so that
 neither accumulation nor the number of processes changes the gradient.
 """
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from accelerate import Accelerator
+from torch import Tensor
 
 from breviary.data.batches import IGNORED, Batch
 from breviary.errors import TrainingError
@@ -26,7 +27,7 @@ class Measured:
     """What one optimiser step did."""
 
     step: int
-    terms: dict[str, float]  # nats a token and the like, unweighted, mean over the step's targets
+    terms: dict[str, float]  # nats a token and the like, unweighted; NaN where it was never finite
     grad_norm: float  # before clipping
     lrs: dict[str, float]  # by parameter group
     target_tokens: int
@@ -40,10 +41,15 @@ def forward(model: Any, batch: Batch) -> Step:
     positions = (batch.mask.cumsum(-1) - 1).clamp(min=0)
     labels = batch.targets.shape[1]
     output = model(
-        input_ids=batch.input_ids, attention_mask=batch.mask, position_ids=positions, logits_to_keep=labels, use_cache=False
+        input_ids=batch.input_ids,
+        attention_mask=batch.mask,
+        position_ids=positions,
+        logits_to_keep=labels,
+        use_cache=False,
     )
     kept = batch.targets != IGNORED
-    return Step(logits=output.logits[kept].float(), targets=batch.targets[kept])
+    logits = output.logits[kept]
+    return Step(logits=logits.to(torch.promote_types(logits.dtype, torch.float32)), targets=batch.targets[kept])
 
 
 def train(
@@ -63,15 +69,15 @@ def train(
     for number, batches in enumerate(steps, first_step):
         for group in optimizer.param_groups:
             group["lr"] = group["peak_lr"] * schedule(number)
-        summed = dict.fromkeys(terms, torch.zeros((), device=accelerator.device))
-        dropped: Counter[str] = Counter()
+        tally = {name: torch.zeros(3, device=accelerator.device) for name in terms}
         for batch, share, last in _mine(batches, accelerator):
             with nullcontext() if last else accelerator.no_sync(model):
                 loss, parts, lost = total(terms, forward(model, batch.to(accelerator.device)))
-                if parts:
+                if parts or accelerator.num_processes > 1:  # the other processes wait for this one's gradient
                     accelerator.backward(loss * (share * accelerator.num_processes))  # DDP averages over processes
-            dropped.update(lost)
-            summed |= {name: summed[name] + share * value for name, value in parts.items()}
+            _count(tally, parts, lost, share)
+        tally = {name: accelerator.reduce(counts, "sum").tolist() for name, counts in tally.items()}
+        dropped = Counter({name: int(lost) for name, (_, _, lost) in tally.items() if lost})
         grad_norm = float(accelerator.clip_grad_norm_(weights, max_grad_norm))  # the one device sync
         if _usable(grad_norm, batches, dropped):
             optimizer.step()
@@ -79,7 +85,7 @@ def train(
         optimizer.zero_grad(set_to_none=True)
         yield Measured(
             step=number,
-            terms={name: float(accelerator.reduce(value, "sum")) for name, value in summed.items()},
+            terms={name: summed / share if share else math.nan for name, (summed, share, _) in tally.items()},
             grad_norm=grad_norm,
             lrs={group["name"]: group["lr"] for group in optimizer.param_groups},
             target_tokens=sum(batch.target_tokens for batch in batches),
@@ -87,6 +93,15 @@ def train(
             dropped=dropped,
             examples=tuple(name for batch in batches for name in batch.examples),
         )
+
+
+def _count(tally: Mapping[str, Tensor], parts: Mapping[str, Tensor], lost: Sequence[str], share: float) -> None:
+    """Add one micro-batch to each term's (value times share, share, times lost)."""
+    for name, value in parts.items():
+        tally[name][0] += share * value
+        tally[name][1] += share
+    for name in lost:
+        tally[name][2] += share > 0
 
 
 def _mine(batches: Sequence[Batch], accelerator: Accelerator) -> Iterator[tuple[Batch, float, bool]]:
@@ -108,7 +123,7 @@ def _usable(grad_norm: float, batches: Sequence[Batch], dropped: Counter[str]) -
     if math.isfinite(grad_norm) and grad_norm > 0:
         return True
     if grad_norm == 0 and not dropped:
-        raise TrainingError(f"the gradient is zero for examples {', '.join(batches[0].examples)}: nothing is being trained")
+        raise TrainingError(f"the gradient is zero for examples {', '.join(batches[0].examples)}: nothing is trained")
     dropped["gradient"] += 1
     return False
 

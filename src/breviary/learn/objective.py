@@ -1,8 +1,8 @@
 """What training minimises: a weighted sum of named terms, each a function of one step.
 
 A term reads what one forward pass produced and returns a scalar. It holds no model, knows no other term, and does not
-multiply itself by its weight. Terms run in fp32 outside autocast; one that is not finite is left out of that micro-batch
-alone, so that a single bad term never destroys the others.
+multiply itself by its weight. Terms run in fp32 outside autocast; one that is not finite is left out of that
+micro-batch alone, so that a single bad term never destroys the others.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,9 +11,11 @@ from typing import Any
 
 import torch
 from jaxtyping import Float, Int
+from pydantic import ValidationError
 from torch import Tensor
 
 from breviary import catalogue
+from breviary.errors import ConfigError
 from breviary.learn.curriculum import TERMS
 
 Scalar = Float[Tensor, ""]
@@ -32,12 +34,18 @@ Terms = Mapping[str, tuple[float, Term]]  # name -> (weight, term)
 
 
 def build(specs: Mapping[str, Mapping[str, Any]]) -> Terms:
-    """One weighted term for each kind in `specs`."""
-    terms = {}
+    """One weighted term for each kind in `specs`. Raises ConfigError with all that is wrong with their options."""
+    terms, problems = {}, []
     for kind in sorted(specs):
         module = catalogue.resolve(TERMS, kind)
-        options = module.Options.model_validate(dict(specs[kind]))
+        try:
+            options = module.Options.model_validate(dict(specs[kind]))
+        except ValidationError as error:
+            problems += [f"terms.{'.'.join([kind, *map(str, each['loc'])])}: {each['msg']}" for each in error.errors()]
+            continue
         terms[kind] = (options.weight, module.build(options))
+    if problems:
+        raise ConfigError("\n".join(problems))
     return terms
 
 
@@ -46,5 +54,6 @@ def total(terms: Terms, step: Step) -> tuple[Scalar, dict[str, Tensor], list[str
     with torch.autocast(step.logits.device.type, enabled=False):
         values = {name: term(step) for name, (_, term) in terms.items()}
     finite = {name: value for name, value in values.items() if torch.isfinite(value.detach())}
-    loss = sum((terms[name][0] * value for name, value in finite.items()), step.logits.new_zeros(()))
+    nothing = step.logits[:0].sum()  # zero, with a gradient: a process whose terms are all lost still has one to share
+    loss = sum((terms[name][0] * value for name, value in finite.items()), nothing)
     return loss, {name: value.detach() for name, value in finite.items()}, sorted(values.keys() - finite.keys())

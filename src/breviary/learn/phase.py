@@ -36,7 +36,9 @@ def run(stage: Stage, phase: str, previous: str | None) -> None:
     arithmetic = stage.params.section("compute", compute.Options)
     prompting = stage.params.section("prompt", prompts.Options)
     folder, identity = resolve.folder(BASE), resolve.identity(BASE)
-    memory.require_training(artifacts.read_json(BASE)["config"], arithmetic, adapter, prompting, options)
+    shape = artifacts.read_json(BASE)["config"]
+    needed = memory.for_phase(shape, arithmetic, adapter, prompting, options)
+    memory.require(stage.name, needed, memory.available())
     prompter = prompts.build(prompting, tokens.load(folder), resolve.window(BASE))
     rows = batches.rows(artifacts.read_records(mixture(phase), Example), prompter)
     validation = _by_domain(artifacts.read_records(VALID, Example), prompter)

@@ -1,16 +1,17 @@
 """Text from prompts: batched, padded on the left, ended by the model or by the token limit.
 
-n-gram blocking starts after the prompt. The library's own `no_repeat_ngram_size` counts the prompt's n-grams too, which
-in a decoder forbids a summary to name anything in the words of its source.
+Whatever discourages repetition starts after the prompt. The library's own `no_repeat_ngram_size` counts the prompt's
+n-grams too, which in a decoder forbids a summary to name anything in the words of its source.
 """
 
+import zlib
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
+from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList, RepetitionPenaltyLogitsProcessor
 
 from breviary.data.prompts import Generated, Prompt
 from breviary.data.tokens import Tokenizer
@@ -33,28 +34,42 @@ class NoRepeatedNgrams(LogitsProcessor):
 
 
 @torch.inference_mode()
-def generate(model: Any, tokenizer: Tokenizer, prompts: Sequence[Prompt], settings: dict[str, Any]) -> list[Generated]:
+def generate(
+    model: Any, tokenizer: Tokenizer, prompts: Sequence[Prompt], settings: dict[str, Any], seed: int = 0
+) -> list[Generated]:
     """What `model` writes after each prompt. `settings` are transformers' generation arguments; `no_repeat_ngram` is ours.
 
     The rows of one batch influence each other's last bits (padding changes the order of sums), so that the same batches
-    must be formed to get the same text again.
+    must be formed to get the same text again. Where tokens are drawn, the draw depends on `seed` and the batch alone.
     """
     settings = dict(settings)
+    blocked, penalty = settings.pop("no_repeat_ngram", 0), settings.pop("repetition_penalty", 1.0)
+    if settings.get("do_sample"):
+        torch.manual_seed(seed + zlib.crc32(repr([prompt.ids for prompt in prompts]).encode()))
     width = max(len(prompt.ids) for prompt in prompts)
     input_ids = torch.full((len(prompts), width), tokenizer.pad)
     for row, prompt in enumerate(prompts):
         input_ids[row, width - len(prompt.ids) :] = torch.tensor(prompt.ids)
     mask = torch.arange(width) >= torch.tensor([[width - len(prompt.ids)] for prompt in prompts])
-    blocked = settings.pop("no_repeat_ngram", 0)
     written = model.generate(
         input_ids=input_ids.to(model.device),
         attention_mask=mask.to(model.device),
         generation_config=GenerationConfig(
             **settings, eos_token_id=tokenizer.end, pad_token_id=tokenizer.pad, bos_token_id=None
         ),
-        logits_processor=LogitsProcessorList([NoRepeatedNgrams(blocked, width)] if blocked else []),
+        logits_processor=_processors(blocked, penalty, width),
     )
     return [_read(row, tokenizer) for row in written[:, width:].tolist()]
+
+
+def _processors(blocked: int, penalty: float, prompt: int) -> LogitsProcessorList:
+    """What discourages repetition, counting from the end of the prompt on."""
+    chosen = LogitsProcessorList()
+    if blocked:
+        chosen.append(NoRepeatedNgrams(blocked, prompt))
+    if penalty != 1:
+        chosen.append(RepetitionPenaltyLogitsProcessor(penalty, prompt_ignore_length=prompt))
+    return chosen
 
 
 def _read(ids: list[int], tokenizer: Tokenizer) -> Generated:

@@ -12,14 +12,12 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
-from breviary import catalogue, config
-from breviary.data import signatures
+from breviary import config
+from breviary.data import reading, signatures
 from breviary.data.intake import OVER_SIZE_LIMIT, UNDECODABLE, UNKNOWN_FORMAT, Found, Parsed, Rejected
 from breviary.errors import DataError
 from breviary.records import Document
 
-FORMATS = "breviary.data.formats"
-ALIASES = {"markdown": "md", "htm": "html", "text": "txt"}
 SHOWN_PROBLEMS = 10
 
 
@@ -100,18 +98,15 @@ def _inside(path: Path, root: Path, what: str) -> Path:
 
 def _read(file: Path, root: Path, options: Options) -> Found | Rejected:
     source = file.relative_to(root).as_posix()
-    suffix = file.suffix.removeprefix(".").lower()
-    suffix = ALIASES.get(suffix, suffix)
-    if suffix not in catalogue.kinds(FORMATS):
-        known = ", ".join(catalogue.kinds(FORMATS))
-        return Rejected(source, UNKNOWN_FORMAT, f"not one of {known}; leave it out with `patterns`")
+    if reading.format_of(file) not in reading.known():
+        return Rejected(
+            source, UNKNOWN_FORMAT, f"not one of {', '.join(reading.known())}; leave it out with `patterns`"
+        )
     size = file.stat().st_size
     if size > options.max_file_mb << 20:
         return Rejected(source, OVER_SIZE_LIMIT, f"{size} bytes; max_file_mb is {options.max_file_mb}")
     try:
-        raw = file.read_bytes()
-        signatures.check(raw, suffix, str(file))
-        parsed = catalogue.resolve(FORMATS, suffix).parse(raw, str(file)) if raw.strip() else Parsed(text="")
+        parsed = reading.parse(file)
         return Found(_document(parsed, file, root, options), parsed.repairs)
     except UnicodeDecodeError as error:
         return Rejected(source, UNDECODABLE, f"not UTF-8: {error.reason} at byte {error.start}; convert it with iconv")

@@ -1,0 +1,29 @@
+"""One file, whatever its format: its suffix names the reader (`formats/<suffix>.py`), and its first bytes must agree."""
+
+from pathlib import Path
+
+from breviary import catalogue
+from breviary.data import signatures
+from breviary.data.intake import Parsed
+
+FORMATS = "breviary.data.formats"
+ALIASES = {"markdown": "md", "htm": "html", "text": "txt"}
+
+
+def format_of(file: Path) -> str:
+    """The format that the name of `file` says."""
+    suffix = file.suffix.removeprefix(".").lower()
+    return ALIASES.get(suffix, suffix)
+
+
+def known() -> list[str]:
+    """The formats that can be read."""
+    return catalogue.kinds(FORMATS)
+
+
+def parse(file: Path) -> Parsed:
+    """What `file` holds. Raises DataError where it is not of the format that its name says, or is broken."""
+    raw, format_ = file.read_bytes(), format_of(file)
+    reader = catalogue.resolve(FORMATS, format_)
+    signatures.check(raw, format_, str(file))
+    return reader.parse(raw, str(file)) if raw.strip() else Parsed(text="")
