@@ -14,7 +14,8 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from breviary.errors import ConfigError
 
@@ -64,7 +65,8 @@ def _detail(error: Any, known: list[str]) -> InitErrorDetails:
     elif not error["type"].startswith("breviary_") and not isinstance(error["input"], dict | list):
         message += f", got {error['input']!r}"
     kind = error["type"] if error["type"].startswith("breviary_") else f"breviary_{error['type']}"
-    return InitErrorDetails(type=PydanticCustomError(kind, message), loc=error["loc"], input=error["input"])
+    said = PydanticCustomError(kind, message)  # pyright: ignore[reportArgumentType]
+    return InitErrorDetails(type=said, loc=error["loc"], input=error["input"])
 
 
 def unknown_key(key: str, known: Iterable[str]) -> str:
@@ -81,7 +83,7 @@ class Runtime(Options):
     threads: int = Field(ge=1, le=1024)
 
 
-O = TypeVar("O", bound=Options)
+SomeOptions = TypeVar("SomeOptions", bound=Options)
 
 
 class Params:
@@ -90,7 +92,7 @@ class Params:
     def __init__(self, values: Mapping[str, Any], checked: Mapping[str, Options]) -> None:
         self._values, self._checked = values, checked
 
-    def section(self, name: str, into: type[O]) -> O:
+    def section(self, name: str, into: type[SomeOptions]) -> SomeOptions:
         """The options of section `name`; `into` is the class that describes it."""
         options = self._checked.get(name)
         if not isinstance(options, into):
@@ -118,14 +120,15 @@ def read(path: Path, sections: Mapping[str, str] = SECTIONS) -> Params:
     """
     document = _parse(path)
     values = {str(name): _plain(value) for name, value in document.items()}
-    problems = [(_line(document, (name,)), f"{name}: {unknown_key(name, sections)}") for name in values if name not in sections]
+    unknown = [name for name in values if name not in sections]
+    problems = [(_line(document, (name,)), f"{name}: {unknown_key(name, sections)}") for name in unknown]
     problems += [(0, f"{name}: this section is missing") for name in sections if name not in values]
     checked = {}
     for name in sorted(values.keys() & sections.keys()):
         try:
             checked[name] = TypeAdapter(_described_by(sections[name], name)).validate_python(values[name])
         except ValidationError as error:
-            located = [((name, *each["loc"]), each["msg"]) for each in error.errors()]
+            located = [((name, *each["loc"]), each["msg"].removeprefix("Value error, ")) for each in error.errors()]
             problems += [(_line(document, where), f"{'.'.join(map(str, where))}: {what}") for where, what in located]
     if problems:
         raise ConfigError("\n".join(f"{path}:{line}: {problem}" for line, problem in sorted(problems)))
@@ -144,6 +147,8 @@ def _parse(path: Path) -> Any:
     except MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 0
         raise ConfigError(f"{path}:{line}: not valid YAML: {error.problem or error.context}") from None
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(document, dict):
         raise ConfigError(f"{path}: sections expected ({', '.join(SECTIONS)}), got {type(document).__name__}")
     return document
@@ -164,9 +169,11 @@ def _line(document: Any, location: Iterable[Any]) -> int:
     """The line (from 1) of the innermost key of `location` that stands in the file."""
     node, line = document, 0
     for key in location:
-        inside = (isinstance(node, dict) and key in node) or (isinstance(node, list) and isinstance(key, int))
-        if not inside:
+        if isinstance(node, CommentedMap) and key in node:
+            line = node.lc.key(key)[0] + 1
+        elif isinstance(node, CommentedSeq) and isinstance(key, int):
+            line = node.lc.item(key)[0] + 1
+        else:
             break
-        line = (node.lc.key(key) if isinstance(node, dict) else node.lc.item(key))[0] + 1
         node = node[key]
     return line

@@ -1,0 +1,125 @@
+"""What is written is read again, whole or not at all, and the same content is the same bytes."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from breviary import artifacts
+from breviary.errors import ArtifactError
+from breviary.records import Document
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"])) | st.sampled_from(
+    ["\u2028", "a\u2029b", "\n", "\r\n", "a\rb", "\x85", "\x1c", "\x0b\x0c", "\ufeff", '"\\', "\x00"]
+)
+TIMES = st.lists(st.tuples(st.integers(), st.floats(allow_nan=False, allow_infinity=False)), max_size=3)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("artifacts")
+
+
+@given(texts=st.lists(st.tuples(TEXT, TEXT, TEXT, TEXT, TEXT), max_size=4), times=TIMES)
+def test_records_come_back(texts: list[tuple[str, ...]], times: list[tuple[int, float]], folder: Path) -> None:
+    documents = [Document(*parts, times=tuple(times)) for parts in texts]
+    path = folder / "documents.jsonl"
+    artifacts.write_records(path, documents)
+    assert artifacts.read_records(path, Document) == documents
+    assert path.read_bytes().count(b"\n") == len(documents), "one line a record, whatever is in it"
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | TEXT,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(value=JSON)
+def test_json_comes_back(value: object, folder: Path) -> None:
+    artifacts.write_json(folder / "value.json", value)
+    assert artifacts.read_json(folder / "value.json") == value
+
+
+def test_key_order_does_not_change_the_bytes(tmp_path: Path) -> None:
+    artifacts.write_json(tmp_path / "a", {"b": {"d": 1, "c": 2}, "a": 3})
+    artifacts.write_json(tmp_path / "b", {"a": 3, "b": {"c": 2, "d": 1}})
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_what_is_not_json_is_refused_and_leaves_the_old_file(value: float, tmp_path: Path) -> None:
+    path = tmp_path / "metrics.json"
+    artifacts.write_json(path, {"a": 1})
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        artifacts.write_json(path, {"a": value})
+    assert artifacts.read_json(path) == {"a": 1}
+
+
+def test_a_writer_that_fails_leaves_the_old_file_and_nothing_beside_it(tmp_path: Path) -> None:
+    path = tmp_path / "out"
+    path.write_text("old")
+    with pytest.raises(KeyError), artifacts.atomic(path) as temporary:
+        temporary.write_text("half")
+        raise KeyError
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_is_replaced_whole(tmp_path: Path) -> None:
+    path = tmp_path / "models" / "phase1"
+    for name in ("old", "new"):
+        with artifacts.atomic(path) as temporary:
+            temporary.mkdir()
+            (temporary / name).write_text(name)
+    assert [file.name for file in path.iterdir()] == ["new"]
+    with pytest.raises(KeyError), artifacts.atomic(path) as temporary:
+        temporary.mkdir()
+        raise KeyError
+    assert [file.name for file in path.iterdir()] == ["new"]
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_missing_file_says_what_makes_it(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match=r"documents.jsonl: missing; run `dvc repro`"):
+        artifacts.read_records(tmp_path / "documents.jsonl", Document)
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        (b'{"id": ', r":2: not a Document record \(Expecting value"),
+        (b'{"id": "x"}', r":2: not a Document record \(keys differ: domain, "),
+        (b"[]", r":2: not a Document record"),
+        (b"7", r":2: not a Document record"),
+        (b"\xff", r"not UTF-8"),
+    ],
+)
+def test_a_bad_line_is_named(line: bytes, problem: str, tmp_path: Path) -> None:
+    path = tmp_path / "documents.jsonl"
+    artifacts.write_records(path, [Document("paper", "T", "text")])
+    path.write_bytes(path.read_bytes() + line + b"\n")
+    with pytest.raises(ArtifactError, match=problem):
+        artifacts.read_records(path, Document)
+
+
+def test_json_that_is_not_names_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "base.json"
+    path.write_text('{"a": 1,\n "b"}')
+    with pytest.raises(ArtifactError, match=r"base.json: not valid JSON .*line 2"):
+        artifacts.read_json(path)
+
+
+def test_keys_are_sorted_in_records(tmp_path: Path) -> None:
+    artifacts.write_records(tmp_path / "d", [Document("paper", "T", "text")])
+    keys = list(json.loads((tmp_path / "d").read_text()))
+    assert keys == sorted(keys)
+
+
+def test_sha256_is_of_the_bytes(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"abc")
+    assert artifacts.sha256(tmp_path / "a") == hashlib.sha256(b"abc").hexdigest()

@@ -1,0 +1,25 @@
+"""Expected errors have one root, and are what they would be without this package, too."""
+
+import pytest
+
+from breviary import errors
+
+
+@pytest.mark.parametrize(
+    ("kind", "builtin"),
+    [
+        (errors.ConfigError, ValueError),
+        (errors.DataError, ValueError),
+        (errors.ArtifactError, OSError),
+        (errors.ModelError, RuntimeError),
+        (errors.TrainingError, RuntimeError),
+        (errors.ResourceError, MemoryError),
+    ],
+)
+def test_each_has_the_root_and_a_builtin_kind_and_prints_its_message_alone(
+    kind: type[errors.BreviaryError], builtin: type[Exception]
+) -> None:
+    error = kind("params.yaml:3: what is wrong")
+    assert isinstance(error, errors.BreviaryError)
+    assert isinstance(error, builtin)
+    assert str(error) == "params.yaml:3: what is wrong"
