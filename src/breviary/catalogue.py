@@ -30,7 +30,7 @@ def resolve(package: str, kind: str) -> ModuleType:
 
 
 def kind_of(package: str) -> Any:
-    """The type of an options field whose `kind` names a module of `package`; that module's `Options` checks the rest."""
+    """The type of an options field whose `kind` names a module of `package`, whose `Options` checks the rest."""
 
     def check(value: Any) -> Any:
         if not isinstance(value, dict) or "kind" not in value:

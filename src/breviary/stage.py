@@ -7,7 +7,6 @@ an expected error into a message and exit status 2.
         run.metrics({"chunks": len(windows)})
 """
 
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
