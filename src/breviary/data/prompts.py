@@ -10,8 +10,7 @@ for training and for generation alike, so that a model is asked in the way in wh
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -24,7 +23,8 @@ PRESETS = {
     "inst": "[INST] Summarize the following news article:\n\n{text}\n\nSummary: [/INST]",
     "chat": "Summarize the following text.\n\n{text}",  # the message of the user, inside the backbone's chat template
 }
-TODAY = date(2024, 7, 26)  # for templates that tell the model a date: a real one would change the prompt every day
+# Some chat templates tell the model the date. The real one would make another prompt every day.
+TODAY = "{%- macro strftime_now(format) -%} 26 Jul 2024 {%- endmacro %}"
 SMALLEST_DOCUMENT = 16  # tokens; with less room than this there is nothing to summarise
 
 
@@ -147,12 +147,9 @@ def _chat(template: str, tokenizer: Tokenizer) -> tuple[str, str]:
 
     marker = "\u2063text\u2063"  # invisible separators: no template or document contains this
     messages = [{"role": "user", "content": template.replace("{text}", marker)}]
+    named: dict[str, Any] = dict(tokenizer.specials)
     rendered, _ = render_jinja_template(
-        conversations=[messages],
-        chat_template=tokenizer.chat_template,
-        add_generation_prompt=True,
-        strftime_now=lambda form: TODAY.strftime(form),
-        **tokenizer.specials,
+        conversations=[messages], chat_template=TODAY + tokenizer.chat_template, add_generation_prompt=True, **named
     )
     if rendered[0].count(marker) != 1:
         raise ConfigError("the backbone's chat template changes or repeats the message: no place for the document")

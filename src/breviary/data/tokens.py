@@ -57,14 +57,28 @@ def load(folder: Path) -> Tokenizer:
     settings = artifacts.read_json(folder / "tokenizer_config.json")
     plain, markup = Fast.from_file(str(file)), Fast.from_file(str(file))
     plain.encode_special_tokens = True
-    specials = {name: _content(settings[name]) for name in sorted(settings) if name.endswith("_token") and settings[name]}
+    for fast in (plain, markup):  # some files ask for it, and would shorten documents without a word
+        fast.no_truncation()
+        fast.no_padding()
+    specials = {
+        name: _content(value)
+        for name, value in sorted(settings.items())
+        if name.endswith("_token") and isinstance(value, str | dict)  # not `add_bos_token: true`
+    }
     end = markup.token_to_id(specials.get("eos_token", ""))
     if end is None:
         raise ModelError(f"{folder.name}: the tokenizer names no end-of-text token (eos_token)")
     pad = markup.token_to_id(specials.get("pad_token", ""))
     template = folder / "chat_template.jinja"
-    chat = template.read_text(encoding="utf-8") if template.is_file() else settings.get("chat_template")
+    chat = template.read_text(encoding="utf-8") if template.is_file() else _default(settings.get("chat_template"))
     return Tokenizer(plain, markup, end, end if pad is None else pad, chat, specials)
+
+
+def _default(template: Any) -> str | None:
+    """Some files hold several named templates."""
+    if isinstance(template, list):
+        return next((each["template"] for each in template if each["name"] == "default"), None)
+    return template
 
 
 def _content(token: Any) -> str:

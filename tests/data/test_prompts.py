@@ -1,0 +1,155 @@
+"""The document alone is shortened; the instruction, the cue and the summary stay whole."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from breviary.data import prompts, tokens
+from breviary.data.prompts import Options, Prompter
+from breviary.errors import ConfigError, DataError
+
+CHAT = (
+    "{% for m in messages %}<s>{{ m['role'] }}\n{{ m['content'] }}</s>\n{% endfor %}"
+    "{% if add_generation_prompt %}<s>assistant\n{% endif %}"
+)
+
+
+def options(**changes: Any) -> Options:
+    return Options.model_validate({"style": "plain", "max_tokens": 160, "max_summary_tokens": 40} | changes)
+
+
+@pytest.fixture(scope="module")
+def prompter(tiny: Any) -> Prompter:
+    return prompts.build(options(), tiny.tokenizer, 4096)
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]), max_size=400).filter(lambda text: text.strip()))
+def test_a_prompt_never_loses_its_prefix_or_suffix(prompter: Prompter, text: str) -> None:
+    made = prompter.prompt(text)
+    whole = prompter.tokenizer.encode(text.strip())
+    start, end = len(prompter.prefix), len(made.ids) - len(prompter.suffix)
+    assert made.ids[:start] == prompter.prefix == prompter.tokenizer.encode("Summarize the following text.\n\nText: ")
+    assert made.ids[end:] == prompter.suffix == prompter.tokenizer.encode("\n\nSummary:")
+    assert made.ids[start:end] == whole[: prompter.room]
+    assert made.truncated == (len(whole) > prompter.room)
+    assert len(made.ids) + prompter.max_summary_tokens <= prompter.max_tokens
+
+
+@pytest.mark.parametrize(("extra", "truncated"), [(-1, False), (0, False), (1, True)])
+def test_truncation_is_exact(extra: int, truncated: bool, prompter: Prompter) -> None:
+    assert prompter.room == 160 - 40 - len(prompter.prefix) - len(prompter.suffix)
+    made = prompter.prompt("x" * (prompter.room + extra))
+    assert made.truncated is truncated
+    assert len(made.ids) == 120 + min(extra, 0)
+
+
+@pytest.mark.parametrize("text", ["", " \n\t "])
+def test_an_empty_document_is_refused(text: str, prompter: Prompter) -> None:
+    with pytest.raises(DataError, match="without a single token"):
+        prompter.prompt(text)
+
+
+def test_a_target_is_whole_and_ends(prompter: Prompter) -> None:
+    assert prompter.target(" abc ") == [*prompter.tokenizer.encode(" abc"), 257]
+    assert len(prompter.target("x" * 38)) == 40
+    with pytest.raises(DataError, match=r"reference summary of 41 tokens exceeds prompt\.max_summary_tokens=40"):
+        prompter.target("x" * 39)
+
+
+def test_an_end_token_written_out_in_a_summary_does_not_end_it(prompter: Prompter) -> None:
+    assert prompter.target("a</s>b").count(257) == 1
+
+
+def test_every_long_reference_is_named_with_the_remedy(prompter: Prompter) -> None:
+    summaries = {f"d{index}": "x" * (30 + 2 * index) for index in range(20)}
+    with pytest.raises(DataError) as refused:
+        prompts.check_targets(prompter, summaries)
+    first, second = str(refused.value).split("\n")
+    assert first.startswith("15 of 20 reference summaries exceed prompt.max_summary_tokens=40: d10 (52), d11 (54), ")
+    assert first.endswith(", ...") and first.count("(") == 10
+    assert second == "raise it to 70, or drop long references with data.max_summary_words"
+    prompts.check_targets(prompter, {"short": "x"})
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"style": "custom", "template": "Summarise this:"}, r"must hold \{text\} exactly once"),
+        ({"style": "custom", "template": "{text} and {text}"}, r"must hold \{text\} exactly once"),
+        ({"style": "custom"}, "template goes with style 'custom'"),
+        ({"template": "a {text}"}, "template goes with style 'custom'"),
+        ({"max_tokens": 64, "max_summary_tokens": 48}, "leaves no room for a document"),
+        ({"style": "fancy"}, "plain"),
+    ],
+)
+def test_options_that_cannot_work_are_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        options(**changes)
+
+
+def test_a_budget_beyond_the_window_is_refused(tiny: Any) -> None:
+    with pytest.raises(ConfigError, match=r"prompt\.max_tokens=160 exceeds the backbone's window of 100 tokens"):
+        prompts.build(options(), tiny.tokenizer, 100)
+
+
+def test_a_template_that_fills_the_budget_is_refused(tiny: Any) -> None:
+    with pytest.raises(ConfigError, match="leaves 13 tokens for a document; raise prompt.max_tokens"):
+        prompts.build(options(max_tokens=100), tiny.tokenizer, 4096)
+
+
+def test_presets_and_custom_templates_are_what_they_say(tiny: Any) -> None:
+    inst = prompts.build(options(style="inst"), tiny.tokenizer, 4096).prompt("abc")
+    assert tiny.tokenizer.decode(inst.ids) == prompts.PRESETS["inst"].replace("{text}", "abc")
+    custom = prompts.build(options(style="custom", template="<s>{text} =>"), tiny.tokenizer, 4096).prompt("<s>abc")
+    assert custom.ids == [256, *tiny.tokenizer.encode("<s>abc =>")]
+
+
+def test_the_prompt_begins_as_the_tokenizer_begins_a_text(tmp_path: Path, tiny: Any) -> None:
+    from tokenizers import Tokenizer
+    from tokenizers.processors import TemplateProcessing
+
+    fast = Tokenizer.from_file(str(tiny.folder / "tokenizer.json"))
+    fast.post_processor = TemplateProcessing(single="<s> $A </s>", special_tokens=[("<s>", 256), ("</s>", 257)])
+    fast.save(str(tmp_path / "tokenizer.json"))
+    (tmp_path / "tokenizer_config.json").write_bytes((tiny.folder / "tokenizer_config.json").read_bytes())
+    made = prompts.build(options(), tokens.load(tmp_path), 4096).prompt("abc")
+    assert made.ids[0] == 256 and made.ids.count(256) == 1 and 257 not in made.ids
+
+
+def test_chat_tokens_are_those_of_transformers(tiny: Any) -> None:
+    from transformers import PreTrainedTokenizerFast
+
+    theirs = PreTrainedTokenizerFast.from_pretrained(tiny.folder)
+    theirs.chat_template = CHAT
+    prompter = prompts.build(options(style="chat"), replace(tiny.tokenizer, chat_template=CHAT), 4096)
+    message = prompts.PRESETS["chat"].replace("{text}", "A document.")
+    asked = [{"role": "user", "content": message}]
+    assert prompter.prompt("A document.").ids == theirs.apply_chat_template(
+        asked, add_generation_prompt=True, return_dict=False
+    )
+    learnt = theirs.apply_chat_template([*asked, {"role": "assistant", "content": "Short."}], return_dict=False)
+    assert [*prompter.prompt("A document.").ids, *prompter.target("Short.")] == learnt[:-1]  # but the newline after
+
+
+def test_a_date_in_a_chat_template_never_changes(tiny: Any) -> None:
+    dated = "{{ strftime_now('%d %b %Y') }} " + CHAT
+    made = prompts.build(options(style="chat"), replace(tiny.tokenizer, chat_template=dated), 4096)
+    assert tiny.tokenizer.decode(made.prompt("abc").ids).startswith("26 Jul 2024 ")
+
+
+@pytest.mark.parametrize(
+    ("template", "message"),
+    [
+        (None, "this backbone has no chat template; choose 'plain'"),
+        ("{{ messages[0]['content'] | upper }}", "changes or repeats the message"),
+        ("{{ messages[0]['content'] }}{{ messages[0]['content'] }}", "changes or repeats the message"),
+    ],
+)
+def test_a_chat_template_that_leaves_no_place_is_refused(template: str | None, message: str, tiny: Any) -> None:
+    with pytest.raises(ConfigError, match=message):
+        prompts.build(options(style="chat"), replace(tiny.tokenizer, chat_template=template), 4096)
