@@ -13,8 +13,8 @@
     runtime       Python, torch and their buffers, and one dequantised matrix
 and a tenth on top for fragmentation. Generation keeps keys and values instead: 2 e kv a token and layer.
 
-Against measured peaks: SmolLM2-135M in bf16, rank 32, 4 x 512 tokens: 4.6 GB, estimated 4.6; Mistral-7B in nf4, rank 32,
-3 x 1,280 tokens with checkpointing: 11.3 GB, estimated 10.1. A guide to a tenth or two, not a bound.
+Against measured peaks: SmolLM2-135M in bf16, rank 32, 4 x 512 tokens: 4.6 GB, estimated 4.6; Mistral-7B in nf4, rank
+32, 3 x 1,280 tokens with checkpointing: 11.3 GB, estimated 10.1. A guide to a tenth or two, not a bound.
 """
 
 import os
