@@ -3,6 +3,7 @@
 import random
 import re
 from collections import Counter
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -89,7 +90,7 @@ def test_windows_cover_the_document_in_order_within_their_limits(text: str, limi
     assert len(found) < 2 or found[-1][2] >= least
     assert [start for start, _, _ in found] == sorted({start for start, _, _ in found})
     assert [end for _, end, _ in found] == sorted({end for _, end, _ in found})
-    for (_, end, _), (start, _, _) in zip(found, found[1:-1], strict=False):
+    for (_, end, _), (start, _, _) in pairwise(found[:-1]):
         assert len(offsets(text[start:end])) <= overlap
 
 
@@ -122,10 +123,8 @@ def test_options_that_cannot_work_are_refused(changes: dict[str, Any], says: str
         options(**changes)
 
 
-def corpus(sizes: dict[str, int], group: str = "") -> list[Document]:
-    return [
-        Document(domain, f"{domain} {n}", f"text {n}", group=group) for domain in sizes for n in range(sizes[domain])
-    ]
+def corpus(sizes: dict[str, int]) -> list[Document]:
+    return [Document(domain, f"{domain} {n}", "x") for domain in sizes for n in range(sizes[domain])]
 
 
 def draw(documents: list[Document], seed: int = 1) -> dict[str, str]:

@@ -8,13 +8,13 @@ about it), so that nothing leaks from train to test.
 
 from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 from pydantic import Field, model_validator
 
 from breviary import config
 from breviary.data.sentences import Offsets, Span, pieces, spans
-from breviary.errors import DataError
+from breviary.errors import ConfigError, DataError
 from breviary.records import Chunk, Document, content_hash
 
 TRAIN, VALID, TEST = "train", "valid", "test"
@@ -30,7 +30,7 @@ class Split(config.Options):
     @model_validator(mode="after")
     def _leaves_something_to_train_on(self) -> "Split":
         if self.valid + self.test >= 1:
-            raise ValueError(
+            raise ConfigError(
                 f"valid + test is {self.valid + self.test:g}, which leaves nothing to train on; keep it below 1"
             )
         return self
@@ -47,14 +47,14 @@ class Options(config.Options):
     @model_validator(mode="after")
     def _windows_advance(self) -> "Options":
         if self.overlap_tokens >= self.max_tokens:
-            raise ValueError(f"overlap_tokens ({self.overlap_tokens}) must be below max_tokens ({self.max_tokens})")
+            raise ConfigError(f"overlap_tokens ({self.overlap_tokens}) must be below max_tokens ({self.max_tokens})")
         if 2 * self.min_tokens > self.max_tokens:
-            raise ValueError(f"min_tokens ({self.min_tokens}) must be at most half of max_tokens ({self.max_tokens})")
+            raise ConfigError(f"min_tokens ({self.min_tokens}) must be at most half of max_tokens ({self.max_tokens})")
         return self
 
 
 def chunk(
-    documents: Sequence[Document], split_of: Mapping[str, str], offsets: Offsets, options: Options
+    documents: Iterable[Document], split_of: Mapping[str, str], offsets: Offsets, options: Options
 ) -> list[Chunk]:
     """Every window of every document, in document order. Raises DataError naming the documents that have no token."""
     chunks: list[Chunk] = []
@@ -190,7 +190,7 @@ def _assign(
         split: max(1, round(share * total)) if len(names) >= needs[split] else 0 for split, share in held_out.items()
     }
     wanted[TRAIN] = total - sum(wanted.values())
-    have = Counter({split: 0 for split in SPLITS})
+    have: Counter[str] = Counter()
     open_names = []
     for name in names:
         if name in chosen:

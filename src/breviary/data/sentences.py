@@ -22,7 +22,8 @@ _UNSAFE = re.compile(r"[^\S \n]|[\ud800-\udfff]")
 def spans(text: str, language: str = "en") -> list[Span]:
     """The sentences of `text` in order, each with the white space that follows it; together they are the text."""
     found: list[Span] = []
-    for boundary in sentencex.get_sentence_boundaries(language, _UNSAFE.sub(" ", text)):
+    boundaries = sentencex.get_sentence_boundaries(language, _UNSAFE.sub(" ", text))  # pyright: ignore[reportAttributeAccessIssue]
+    for boundary in boundaries:
         start, end = boundary["start_index"], boundary["end_index"]
         if found and not text[start:end].strip():
             found[-1] = (found[-1][0], end)
@@ -34,7 +35,7 @@ def spans(text: str, language: str = "en") -> list[Span]:
 
 
 def pieces(text: str, span: Span, offsets: Offsets, *, limit: int, size: int) -> Iterator[Span]:
-    """`span` itself if it has at most `limit` tokens, else its cut into runs of whole words of at most `size` tokens."""
+    """`span` itself if it has at most `limit` tokens, else runs of whole words of at most `size` tokens each."""
     start, end = span
     inside = offsets(text[start:end])
     if len(inside) <= limit:

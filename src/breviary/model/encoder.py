@@ -54,11 +54,11 @@ def load(folder: Path) -> Encoder:
     """The encoder stored in `folder`, on the accelerator if there is one. Raises ModelError if it is not whole."""
     from transformers import AutoModel, AutoTokenizer
 
-    missing = [name for name in ("config.json", "model.safetensors", "tokenizer.json") if not (folder / name).is_file()]
+    needed = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
+    missing = [name for name in needed if not (folder / name).is_file()]
     if missing:
-        raise ModelError(
-            f"{folder.name}: {', '.join(missing)} missing; delete the folder and run `dvc repro base_model`"
-        )
+        names = ", ".join(missing)
+        raise ModelError(f"{folder.name}: {names} missing; delete the folder and run `dvc repro -f base_model`")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model = AutoModel.from_pretrained(
         folder, dtype=torch.float32, use_safetensors=True, trust_remote_code=False, local_files_only=True
