@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ruamel.yaml import YAML
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,20 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
         folder = resolve.folder(record)
     loaded = compute.load(folder, compute.Options(precision="fp32", quantisation="none"))
     return Tiny(folder, record, resolve.identity(record), cache, tokens.load(folder), loaded)
+
+
+@pytest.fixture(scope="session")
+def smollm2() -> Path:
+    """The embedded backbone where `make repro` left it; no test fetches it."""
+    from breviary.model import resolve
+    from breviary.model.backbones import package
+
+    root = Path(__file__).parents[1]
+    options = YAML().load((root / "params.yaml").read_text(encoding="utf-8"))["backbone"]
+    folder = resolve.cache() / "models" / f"{options['sha256'][:16]}-{package.FORMAT}"
+    if not folder.is_dir():
+        pytest.skip("the embedded backbone is not in the model cache; `dvc repro base_model` fetches it")
+    return folder
 
 
 @pytest.fixture

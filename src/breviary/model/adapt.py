@@ -14,6 +14,7 @@ from breviary.errors import ArtifactError, ModelError
 ADAPTERS = "breviary.model.adapters"
 Options = catalogue.kind_of(ADAPTERS)
 BINDING = "backbone.json"
+FILES = ("adapter_config.json", "adapter_model.safetensors")
 
 
 def create(model: Any, options: Any, seed: int) -> Any:
@@ -26,10 +27,13 @@ def load(model: Any, folder: Path, identity: str, *, trainable: bool) -> Any:
 
     Raises ArtifactError if files are missing or damaged, ModelError if it was trained on other weights than `identity`.
     """
-    from peft import PeftModel
-    from safetensors import SafetensorError
+    from peft import PeftModel, get_peft_model_state_dict
+    from safetensors import SafetensorError, safe_open
 
     binding = artifacts.read_json(folder / BINDING)
+    missing = [name for name in FILES if not (folder / name).is_file()]
+    if missing:  # PEFT would ask the hub for them, or open a pickle
+        raise ArtifactError(f"{folder}: {', '.join(missing)} missing; delete it and run the stage that writes it")
     if binding["weights"] != identity:
         raise ModelError(
             f"{folder}: this adapter was trained on backbone weights {binding['weights']}, not on {identity}; "
@@ -37,23 +41,30 @@ def load(model: Any, folder: Path, identity: str, *, trainable: bool) -> Any:
         )
     try:
         adapted = PeftModel.from_pretrained(model, str(folder), is_trainable=trainable)
-    except (SafetensorError, OSError, ValueError, KeyError) as error:
-        raise ArtifactError(f"{folder}: damaged adapter ({error}); delete it and run the stage that writes it") from None
+        with safe_open(folder / "adapter_model.safetensors", "pt") as stored:
+            absent = sorted(get_peft_model_state_dict(adapted, save_embedding_layers=False).keys() - set(stored.keys()))
+        if absent:  # PEFT leaves such weights random, and warns
+            raise ValueError(f"it lacks {', '.join(absent[:3])}{', ...' if len(absent) > 3 else ''}")
+    except (SafetensorError, OSError, ValueError, KeyError, RuntimeError) as error:
+        remedy = "delete it and run the stage that writes it"
+        raise ArtifactError(f"{folder}: damaged adapter ({error}); {remedy}") from None
     return adapted
 
 
 def save(model: Any, folder: Path, identity: str) -> None:
     """Write the adapter of `model` to `folder`, whole or not at all.
 
-    PEFT's `target_modules` is a set, which prints in another order in each process, and its base path is this machine's:
-    the settings are written again in one form (DVC hashes them).
+    PEFT's `target_modules` is a set, which prints in another order in each process, and its base path is this
+    machine's: the settings are written again in one form (DVC hashes them). PEFT must not look for resized embeddings:
+    it would ask the hub for a model that is called like our identity.
     """
     with artifacts.atomic(folder) as temporary:
-        model.save_pretrained(str(temporary), safe_serialization=True)
+        model.save_pretrained(str(temporary), save_embedding_layers=False)
         (temporary / "README.md").unlink(missing_ok=True)
         settings = json.loads((temporary / "adapter_config.json").read_text(encoding="utf-8"))
         settings["base_model_name_or_path"] = identity
-        artifacts.write_json(temporary / "adapter_config.json", {key: _ordered(value) for key, value in settings.items()})
+        ordered = {key: _ordered(value) for key, value in settings.items()}
+        artifacts.write_json(temporary / "adapter_config.json", ordered)
         artifacts.write_json(temporary / BINDING, {"weights": identity})
         (temporary / "adapter_model.safetensors").chmod(0o644)
 

@@ -32,8 +32,8 @@ def create(model: Any, options: Options, seed: int) -> Any:
 
     missing = unmatched(model, options.targets)
     if missing:
-        known = sorted({name.rsplit(".")[-1] for name, module in model.named_modules() if hasattr(module, "in_features")})
-        raise ConfigError(f"adapter.targets: no layer is called {', '.join(missing)}; this backbone has {', '.join(known)}")
+        known = ", ".join(sorted(_linear(model)))
+        raise ConfigError(f"adapter.targets: no linear layer is called {', '.join(missing)}; this backbone has {known}")
     settings = LoraConfig(
         task_type=TaskType.CAUSAL_LM,
         r=options.rank,
@@ -48,6 +48,15 @@ def create(model: Any, options: Options, seed: int) -> Any:
 
 
 def unmatched(model: Any, targets: list[str]) -> list[str]:
-    """The targets that no layer of `model` answers to."""
-    ends = {name.rsplit(".")[-1] for name, _ in model.named_modules()}
-    return [target for target in targets if target not in ends]
+    """The targets that no linear layer of `model` answers to."""
+    known = _linear(model)
+    return [target for target in targets if target not in known]
+
+
+def _linear(model: Any) -> set[str]:
+    """Last parts of the names of its linear layers (`nf`: GPT-2's kind, which is called Conv1D)."""
+    return {
+        name.rsplit(".")[-1]
+        for name, module in model.named_modules()
+        if hasattr(module, "in_features") or hasattr(module, "nf")
+    }
