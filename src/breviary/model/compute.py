@@ -20,7 +20,8 @@ def prepare(runtime: config.Runtime) -> None:
     torch.set_num_threads(runtime.threads)
     torch.manual_seed(runtime.seed)
     torch.use_deterministic_algorithms(True, warn_only=True)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # nothing reads such memory, and filling it costs time
+    deterministic: Any = torch.utils.deterministic
+    deterministic.fill_uninitialized_memory = False  # nothing reads such memory, and filling it costs time
     torch.backends.cudnn.benchmark = False
 
 
@@ -30,7 +31,7 @@ def load(folder: Path, options: Options) -> Any:
     nf4 is QLoRA's: 4-bit NormalFloat with double quantisation, arXiv:2305.14314. int8 is LLM.int8(), arXiv:2208.07339.
     """
     import torch
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoModelForCausalLM, GenerationConfig
 
     dtype = torch.bfloat16 if options.precision == "bf16" else torch.float32
     model = AutoModelForCausalLM.from_pretrained(
@@ -43,6 +44,7 @@ def load(folder: Path, options: Options) -> Any:
         local_files_only=True,
         trust_remote_code=False,
     )
+    model.generation_config = GenerationConfig()  # or the makers' own penalties and sampling fill what is left open
     return model.requires_grad_(False)
 
 

@@ -26,7 +26,8 @@ def groups(weights: Mapping[str, Tensor], *, lr: float, ratio: float, weight_dec
         kind = "A" if ".lora_A." in name else "B" if ".lora_B." in name else None
         named[kind or ("matrices" if weights[name].ndim > 1 else "vectors")].append(weights[name])
     if ratio != 1 and not named["B"]:
-        raise ModelError(f"loraplus_ratio={ratio} has no lora_B to act on; trainable: {', '.join(sorted(weights)[:3])}, ...")
+        names = ", ".join(sorted(weights)[:3])
+        raise ModelError(f"loraplus_ratio={ratio} has no lora_B to act on; trainable: {names}, ...")
     rates = {"B": ratio * lr}
     return [
         {
@@ -45,14 +46,14 @@ def create(kind: str, groups: list[dict[str, Any]], betas: tuple[float, float]) 
     """AdamW in fp32, or with 8-bit (paged) state through bitsandbytes, arXiv:2110.02861."""
     if kind == "adamw":
         return torch.optim.AdamW(groups, betas=betas)
-    import bitsandbytes
+    from bitsandbytes.optim.adamw import AdamW8bit, PagedAdamW8bit
 
-    made = {"adamw_8bit": bitsandbytes.optim.AdamW8bit, "paged_adamw_8bit": bitsandbytes.optim.PagedAdamW8bit}[kind]
+    made = {"adamw_8bit": AdamW8bit, "paged_adamw_8bit": PagedAdamW8bit}[kind]
     return made(groups, betas=betas)
 
 
 def schedule(kind: str, steps: int, warmup_share: float) -> Callable[[int], float]:
-    """The share of the peak learning rate at each step (from 0): linear warm-up, then cosine or linear to 0, or flat."""
+    """The share of the peak learning rate at each step (from 0): linear warm-up, then cosine, linear or flat."""
     warmup = math.ceil(warmup_share * steps)
 
     def share(step: int) -> float:
