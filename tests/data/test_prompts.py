@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from breviary.data import prompts, tokens
 from breviary.data.prompts import Options, Prompter
 from breviary.errors import ConfigError, DataError
+from breviary.model import chat
 
 CHAT = (
     "{% for m in messages %}<s>{{ m['role'] }}\n{{ m['content'] }}</s>\n{% endfor %}"
@@ -25,7 +26,7 @@ def options(**changes: Any) -> Options:
 
 @pytest.fixture(scope="module")
 def prompter(tiny: Any) -> Prompter:
-    return prompts.build(options(), tiny.tokenizer, 4096)
+    return prompts.build(options(), tiny.tokenizer, 4096, chat.frame)
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=400).filter(lambda text: text.strip()))
@@ -65,17 +66,6 @@ def test_an_end_token_written_out_in_a_summary_does_not_end_it(prompter: Prompte
     assert prompter.target("a</s>b").count(257) == 1
 
 
-def test_every_long_reference_is_named_with_the_remedy(prompter: Prompter) -> None:
-    summaries = {f"d{index}": "x" * (30 + 2 * index) for index in range(20)}
-    with pytest.raises(DataError) as refused:
-        prompts.check_targets(prompter, summaries)
-    first, second = str(refused.value).split("\n")
-    assert first.startswith("15 of 20 reference summaries exceed prompt.max_summary_tokens=40: d10 (52), d11 (54), ")
-    assert first.endswith(", ...") and first.count("(") == 10
-    assert second == "raise it to 70, or drop long references with data.max_summary_words"
-    prompts.check_targets(prompter, {"short": "x"})
-
-
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -94,18 +84,20 @@ def test_options_that_cannot_work_are_refused(changes: dict[str, Any], message: 
 
 def test_a_budget_beyond_the_window_is_refused(tiny: Any) -> None:
     with pytest.raises(ConfigError, match=r"prompt\.max_tokens=160 exceeds the backbone's window of 100 tokens"):
-        prompts.build(options(), tiny.tokenizer, 100)
+        prompts.build(options(), tiny.tokenizer, 100, chat.frame)
 
 
 def test_a_template_that_fills_the_budget_is_refused(tiny: Any) -> None:
-    with pytest.raises(ConfigError, match="leaves 13 tokens for a document; raise prompt.max_tokens"):
-        prompts.build(options(max_tokens=100), tiny.tokenizer, 4096)
+    with pytest.raises(ConfigError, match=r"leaves 13 tokens for a document; raise prompt\.max_tokens"):
+        prompts.build(options(max_tokens=100), tiny.tokenizer, 4096, chat.frame)
 
 
 def test_presets_and_custom_templates_are_what_they_say(tiny: Any) -> None:
-    inst = prompts.build(options(style="inst"), tiny.tokenizer, 4096).prompt("abc")
+    inst = prompts.build(options(style="inst"), tiny.tokenizer, 4096, chat.frame).prompt("abc")
     assert tiny.tokenizer.decode(inst.ids) == prompts.PRESETS["inst"].replace("{text}", "abc")
-    custom = prompts.build(options(style="custom", template="<s>{text} =>"), tiny.tokenizer, 4096).prompt("<s>abc")
+    custom = prompts.build(options(style="custom", template="<s>{text} =>"), tiny.tokenizer, 4096, chat.frame).prompt(
+        "<s>abc"
+    )
     assert custom.ids == [256, *tiny.tokenizer.encode("<s>abc =>")]
 
 
@@ -117,7 +109,7 @@ def test_the_prompt_begins_as_the_tokenizer_begins_a_text(tmp_path: Path, tiny: 
     fast.post_processor = TemplateProcessing(single="<s> $A </s>", special_tokens=[("<s>", 256), ("</s>", 257)])
     fast.save(str(tmp_path / "tokenizer.json"))
     (tmp_path / "tokenizer_config.json").write_bytes((tiny.folder / "tokenizer_config.json").read_bytes())
-    made = prompts.build(options(), tokens.load(tmp_path), 4096).prompt("abc")
+    made = prompts.build(options(), tokens.load(tmp_path), 4096, chat.frame).prompt("abc")
     assert made.ids[0] == 256 and made.ids.count(256) == 1 and 257 not in made.ids
 
 
@@ -126,7 +118,7 @@ def test_chat_tokens_are_those_of_transformers(tiny: Any) -> None:
 
     theirs = PreTrainedTokenizerFast.from_pretrained(tiny.folder)
     theirs.chat_template = CHAT
-    prompter = prompts.build(options(style="chat"), replace(tiny.tokenizer, chat_template=CHAT), 4096)
+    prompter = prompts.build(options(style="chat"), replace(tiny.tokenizer, chat_template=CHAT), 4096, chat.frame)
     message = prompts.PRESETS["chat"].replace("{text}", "A document.")
     asked = [{"role": "user", "content": message}]
     assert prompter.prompt("A document.").ids == theirs.apply_chat_template(
@@ -138,7 +130,7 @@ def test_chat_tokens_are_those_of_transformers(tiny: Any) -> None:
 
 def test_a_date_in_a_chat_template_never_changes(tiny: Any) -> None:
     dated = "{{ strftime_now('%d %b %Y') }} " + CHAT
-    made = prompts.build(options(style="chat"), replace(tiny.tokenizer, chat_template=dated), 4096)
+    made = prompts.build(options(style="chat"), replace(tiny.tokenizer, chat_template=dated), 4096, chat.frame)
     assert tiny.tokenizer.decode(made.prompt("abc").ids).startswith("26 Jul 2024 ")
 
 
@@ -152,4 +144,25 @@ def test_a_date_in_a_chat_template_never_changes(tiny: Any) -> None:
 )
 def test_a_chat_template_that_leaves_no_place_is_refused(template: str | None, message: str, tiny: Any) -> None:
     with pytest.raises(ConfigError, match=message):
-        prompts.build(options(style="chat"), replace(tiny.tokenizer, chat_template=template), 4096)
+        prompts.build(options(style="chat"), replace(tiny.tokenizer, chat_template=template), 4096, chat.frame)
+
+
+@pytest.mark.slow
+def test_the_embedded_backbone_is_asked_as_its_makers_do(smollm2: Path) -> None:
+    from transformers import AutoTokenizer
+
+    theirs, ours = AutoTokenizer.from_pretrained(smollm2, local_files_only=True), tokens.load(smollm2)
+    prompter = prompts.build(options(style="chat"), ours, 4096, chat.frame)
+    message = prompts.PRESETS["chat"].replace("{text}", "The capital of France is Paris.")
+    expected = theirs.apply_chat_template(
+        [{"role": "user", "content": message}], add_generation_prompt=True, return_dict=False
+    )
+    made = prompter.prompt("The capital of France is Paris.").ids
+    assert theirs.decode(made) == theirs.decode(expected)
+    split = [index for index, pair in enumerate(zip(made, expected, strict=False)) if pair[0] != pair[1]]
+    assert made[-len(prompter.suffix) :] == expected[-len(prompter.suffix) :]
+    assert not split or split[0] >= len(prompter.prefix) - 1  # only where the document meets the template
+    for special in ("<|im_end|>", "<|im_start|>", "<|endoftext|>"):
+        assert theirs.convert_tokens_to_ids(special) not in ours.encode(f"a {special} b")
+        assert ours.decode(ours.encode(f"a {special} b")) == f"a {special} b"
+        assert ours.encode_markup(special) == [theirs.convert_tokens_to_ids(special)]

@@ -64,8 +64,11 @@ def identity(path: Path) -> str:
 
 
 def window(path: Path) -> int:
-    """How many tokens the model of the record at `path` reads at once."""
-    return int(artifacts.read_json(path)["config"]["max_position_embeddings"])
+    """How many tokens the model of the record at `path` reads at once. Raises ModelError if its config does not say."""
+    config = artifacts.read_json(path)["config"]
+    if "max_position_embeddings" not in config:
+        raise ModelError(f"{path}: this backbone's config has no max_position_embeddings; choose another backbone")
+    return int(config["max_position_embeddings"])
 
 
 def _fetch(options: Any) -> Path:

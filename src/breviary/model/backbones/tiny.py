@@ -57,7 +57,7 @@ def _model(options: Options):
 
 
 def _tokenizer():
-    """Bytes 0-255 are their own ids; three special tokens follow."""
+    """One token for each byte, ids 0-255; three special tokens follow."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
