@@ -25,9 +25,7 @@ def main(model: str) -> None:
         prompter = summariser.prompter(run.params)
         asked = {document.id: prompter.prompt(document.text) for document in documents}
         generate = summariser.generator(run.params, adapter, prompter.tokenizer)
-        written = predictions.predict(
-            asked, generate, run.run.scratch / "batches.jsonl", batch_size=options.batch_size
-        )
+        written = predictions.predict(asked, generate, run.run.scratch / "batches.jsonl", batch_size=options.batch_size)
         made = predictions.records(model, documents, asked, written)
         artifacts.write_records(Path("data/predictions", f"{model}.jsonl"), made)
         run.run.metrics({"documents": len(made), "summary_tokens": sum(each.summary_tokens for each in made)})

@@ -21,7 +21,7 @@ WORDS = "one two three four five six seven eight nine ten"
 
 def options(tmp_path: Path, **more: Any) -> documents.Options:
     source = {"kind": "folder", "path": str(tmp_path), "domain": "paper"}
-    limits = {"min_words": 3, "max_characters": 1000, "require_summary": False, "max_dropped_share": 1.0}
+    limits = {"min_words": 3, "max_characters": 1000, "require_summary": False, "max_summary_words": 8, "max_dropped_share": 1.0}
     return documents.Options.model_validate({"root": str(tmp_path), "sources": [source], **limits, **more})
 
 
@@ -45,6 +45,7 @@ def test_documents_are_sorted_by_id_and_reach_the_disk(tmp_path: Path) -> None:
 def test_every_reason_is_counted(tmp_path: Path) -> None:
     write(tmp_path, good=f"---\nsummary: S.\n---\n{WORDS}", same=f"---\nsummary: T.\n---\n{WORDS.upper()}!")
     write(tmp_path, empty=" \n", short="two words", bare=f"{WORDS} eleven", long=f"{WORDS} " * 100)
+    write(tmp_path, wordy=f"---\nsummary: {'so ' * 9}\n---\n{WORDS} twelve")
     (tmp_path / "latin.txt").write_bytes("Grüße aus Köln heute".encode("latin-1"))
     (tmp_path / "photo.png").write_bytes(b"\x89PNG")
     found = collect(tmp_path, require_summary=True)
@@ -56,12 +57,13 @@ def test_every_reason_is_counted(tmp_path: Path) -> None:
         "duplicate": 1,
         "undecodable": 1,
         "over_size_limit": 1,
+        "long_reference": 1,
         "unknown_format": 1,
         "unavailable": 0,
     }
-    assert found.report["dropped_share"] == 0.875
+    assert found.report["dropped_share"] == 0.888889
     assert {each.source for each in found.dropped} == {
-        *("empty.txt", "short.txt", "bare.txt", "long.txt", "latin.txt", "photo.png"),
+        *("empty.txt", "short.txt", "bare.txt", "long.txt", "wordy.txt", "latin.txt", "photo.png"),
         *({"good.txt", "same.txt"} - {found.documents[0].source}),
     }
 

@@ -20,6 +20,7 @@ from breviary.data.cleaning import clean, clean_timed
 from breviary.data.intake import (
     DUPLICATE,
     EMPTY,
+    LONG_REFERENCE,
     NO_REFERENCE,
     OVER_SIZE_LIMIT,
     REASONS,
@@ -43,6 +44,7 @@ class Options(config.Options):
     min_words: int = Field(ge=0)
     max_characters: int = Field(ge=1)
     require_summary: bool
+    max_summary_words: int = Field(ge=1)
     max_dropped_share: float = Field(ge=0.0, le=1.0)
 
     @model_validator(mode="after")
@@ -117,6 +119,11 @@ def judge(found: Found, options: Options) -> Found | Rejected:
         reason, detail = TOO_SHORT, f"{words} words; data.min_words is {options.min_words}"
     elif options.require_summary and not document.summary:
         reason, detail = NO_REFERENCE, "no reference summary, and data.require_summary is true"
+    elif (length := len(document.summary.split())) > options.max_summary_words:
+        reason, detail = (
+            LONG_REFERENCE,
+            f"a reference of {length} words; data.max_summary_words is {options.max_summary_words}",
+        )
     return Rejected(document.source, reason, detail) if reason else repaired
 
 

@@ -16,9 +16,20 @@ NO_REFERENCE = "no_reference"
 DUPLICATE = "duplicate"
 UNDECODABLE = "undecodable"
 OVER_SIZE_LIMIT = "over_size_limit"
+LONG_REFERENCE = "long_reference"
 UNKNOWN_FORMAT = "unknown_format"
 UNAVAILABLE = "unavailable"  # the other side has no such text: no captions, no PDF, a PDF without words
-REASONS = (EMPTY, TOO_SHORT, NO_REFERENCE, DUPLICATE, UNDECODABLE, OVER_SIZE_LIMIT, UNKNOWN_FORMAT, UNAVAILABLE)
+REASONS = (
+    EMPTY,
+    TOO_SHORT,
+    NO_REFERENCE,
+    DUPLICATE,
+    UNDECODABLE,
+    OVER_SIZE_LIMIT,
+    LONG_REFERENCE,
+    UNKNOWN_FORMAT,
+    UNAVAILABLE,
+)
 
 LINE_ENDS = "line_ends"
 CONTROL_CHARACTERS = "control_characters"

@@ -55,6 +55,12 @@ class Best:
     column_rows: Int[Tensor, "columns kc"]
 
 
+def passages(owners: Sequence[int], vectors: Sequence[Tensor], titles: Sequence[Tensor], terms: Any) -> Passages:
+    """Passages from one embedding each, and one of each document's title."""
+    numbers = torch.tensor(list(owners))
+    return Passages(numbers, embed(torch.stack(list(vectors)), torch.stack(list(titles)), numbers), terms)
+
+
 def subset(side: Passages, kept: Sequence[int]) -> Passages:
     """The same side with the documents `kept` (ascending) only, numbered from 0 again."""
     wanted = torch.tensor(list(kept), dtype=torch.int64)

@@ -100,19 +100,15 @@ def _sides(
     ours: list[Chunk], theirs: list[Chunk], by_id: dict[str, Document], embedded: dict[str, Any]
 ) -> "tuple[matching.Passages, matching.Passages]":
     """Both sides' passages; how rare a term is, only the text of this split says."""
-    import torch
-
     from breviary.data import matching
 
     both = ours + theirs
     names = _names(ours) + _names(theirs)
     place = {name: number for number, name in enumerate(names)}
-    owners = torch.tensor([place[each.document] for each in both])
-    titles = torch.stack([embedded[name] for name in names])
-    vectors = matching.embed(torch.stack([embedded[each.id] for each in both]), titles, owners)
+    owners = [place[each.document] for each in both]
     titled = [f"{by_id[each.document].title}\n{each.text}" for each in both]
     terms = matching.lexical(titled, [f"{by_id[name].title}\n{by_id[name].text}" for name in names])
-    whole = matching.Passages(owners, vectors, terms)
+    whole = matching.passages(owners, [embedded[each.id] for each in both], [embedded[name] for name in names], terms)
     middle = len(_names(ours))
     return matching.subset(whole, range(middle)), matching.subset(whole, range(middle, len(names)))
 

@@ -8,9 +8,9 @@ instruction before it, the cue after it and the summary to learn always stay who
 for training and for generation alike, so that a model is asked in the way in which it was taught.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field, model_validator
 
@@ -23,8 +23,6 @@ PRESETS = {
     "inst": "[INST] Summarize the following news article:\n\n{text}\n\nSummary: [/INST]",
     "chat": "Summarize the following text.\n\n{text}",  # the message of the user, inside the backbone's chat template
 }
-# Some chat templates tell the model the date. The real one would make another prompt every day.
-TODAY = "{%- macro strftime_now(format) -%} 26 Jul 2024 {%- endmacro %}"
 SMALLEST_DOCUMENT = 16  # tokens; with less room than this there is nothing to summarise
 
 
@@ -100,15 +98,18 @@ class Prompter:
         return ids
 
 
-def build(options: Options, tokenizer: Tokenizer, context_tokens: int) -> Prompter:
-    """The prompter for one backbone, whose window holds `context_tokens`."""
+Frame = Callable[[str, Tokenizer], tuple[str, str]]  # a chat message -> the text before and after its `{text}`
+
+
+def build(options: Options, tokenizer: Tokenizer, context_tokens: int, frame: Frame) -> Prompter:
+    """The prompter for one backbone, whose window holds `context_tokens` and whose chat template is `frame`."""
     if options.max_tokens > context_tokens:
         raise ConfigError(
             f"prompt.max_tokens={options.max_tokens} exceeds the backbone's window of {context_tokens} tokens"
         )
     template = options.template or PRESETS[options.style]
     is_chat = options.style == "chat"
-    before, after = _chat(template, tokenizer) if is_chat else template.split("{text}")
+    before, after = frame(template, tokenizer) if is_chat else template.split("{text}")
     prompter = Prompter(
         tokenizer,
         prefix=tokenizer.encode_markup(before, add_special_tokens=not is_chat),
@@ -123,35 +124,3 @@ def build(options: Options, tokenizer: Tokenizer, context_tokens: int) -> Prompt
             f"or lower prompt.max_summary_tokens ({options.max_summary_tokens})"
         )
     return prompter
-
-
-def check_targets(prompter: Prompter, summaries: Mapping[str, str]) -> None:
-    """Raise one DataError that names every reference summary (by document id) that is longer than the budget."""
-    count = prompter.tokenizer.count
-    lengths = {name: count(prompter.lead + text.strip()) + 1 for name, text in summaries.items()}
-    long = {name: length for name, length in sorted(lengths.items()) if length > prompter.max_summary_tokens}
-    if long:
-        shown = ", ".join(f"{name} ({length})" for name, length in list(long.items())[:10])
-        raise DataError(
-            f"{len(long)} of {len(lengths)} reference summaries exceed "
-            f"prompt.max_summary_tokens={prompter.max_summary_tokens}: {shown}{', ...' if len(long) > 10 else ''}\n"
-            f"raise it to {max(long.values())}, or drop long references with data.max_summary_words"
-        )
-
-
-def _chat(template: str, tokenizer: Tokenizer) -> tuple[str, str]:
-    """The text before and after the document when the backbone's chat template wraps the user's message."""
-    if tokenizer.chat_template is None:
-        raise ConfigError("prompt.style is 'chat', but this backbone has no chat template; choose 'plain'")
-    from transformers.utils.chat_template_utils import render_jinja_template
-
-    marker = "\u2063text\u2063"  # invisible separators: no template or document contains this
-    messages = [{"role": "user", "content": template.replace("{text}", marker)}]
-    named: dict[str, Any] = dict(tokenizer.specials)
-    rendered, _ = render_jinja_template(
-        conversations=[messages], chat_template=TODAY + tokenizer.chat_template, add_generation_prompt=True, **named
-    )
-    if rendered[0].count(marker) != 1:
-        raise ConfigError("the backbone's chat template changes or repeats the message: no place for the document")
-    before, after = rendered[0].split(marker)
-    return before, after

@@ -1,4 +1,4 @@
-"""One file, whatever its format: its suffix names the reader (`formats/<suffix>.py`), and its first bytes must agree."""
+"""A file of any format: its suffix names the reader (`formats/<suffix>.py`), and its first bytes must agree."""
 
 from pathlib import Path
 

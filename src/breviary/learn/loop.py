@@ -1,9 +1,9 @@
 """The training loop. All of it.
 
 It takes one optimiser step for each list of micro-batches and yields what it measured; whoever iterates logs,
-validates, checkpoints and stops. On `accelerate`, so that the same loop runs on one CPU, one GPU or many processes: each process
-takes its share of the micro-batches, and a micro-batch weighs what its target tokens are of the whole step's, so that
-neither accumulation nor the number of processes changes the gradient.
+validates, checkpoints and stops. On `accelerate`, so that the same loop runs on one CPU, one GPU or many
+processes: each process takes its share of the micro-batches, and a micro-batch weighs what its target tokens are of the
+whole step's, so that neither accumulation nor the number of processes changes the gradient.
 """
 
 import math
@@ -76,16 +76,15 @@ def train(
                 if parts or accelerator.num_processes > 1:  # the other processes wait for this one's gradient
                     accelerator.backward(loss * (share * accelerator.num_processes))  # DDP averages over processes
             _count(tally, parts, lost, share)
-        tally = {name: accelerator.reduce(counts, "sum").tolist() for name, counts in tally.items()}
-        dropped = Counter({name: int(lost) for name, (_, _, lost) in tally.items() if lost})
-        grad_norm = float(accelerator.clip_grad_norm_(weights, max_grad_norm))  # the one device sync
+        norm: Any = accelerator.clip_grad_norm_(weights, max_grad_norm)
+        grad_norm, means, dropped = float(norm), *_read(tally, accelerator)
         if _usable(grad_norm, batches, dropped):
             optimizer.step()
             after_step()  # the one seam: a constraint on the step just taken
         optimizer.zero_grad(set_to_none=True)
         yield Measured(
             step=number,
-            terms={name: summed / share if share else math.nan for name, (summed, share, _) in tally.items()},
+            terms=means,
             grad_norm=grad_norm,
             lrs={group["name"]: group["lr"] for group in optimizer.param_groups},
             target_tokens=sum(batch.target_tokens for batch in batches),
@@ -102,6 +101,14 @@ def _count(tally: Mapping[str, Tensor], parts: Mapping[str, Tensor], lost: Seque
         tally[name][1] += share
     for name in lost:
         tally[name][2] += share > 0
+
+
+def _read(tally: Mapping[str, Tensor], accelerator: Accelerator) -> tuple[dict[str, float], Counter[str]]:
+    """Over all processes: each term's mean where it was finite (NaN if nowhere), and how often it was not."""
+    summed: dict[str, Any] = {name: accelerator.reduce(counts, "sum") for name, counts in tally.items()}
+    counts = {name: each.tolist() for name, each in summed.items()}
+    means = {name: value / share if share else math.nan for name, (value, share, _) in counts.items()}
+    return means, Counter({name: int(lost) for name, (_, _, lost) in counts.items() if lost})
 
 
 def _mine(batches: Sequence[Batch], accelerator: Accelerator) -> Iterator[tuple[Batch, float, bool]]:

@@ -9,7 +9,7 @@ from breviary.data.batches import Row
 from breviary.learn import fit
 from breviary.learn.checkpoint import Progress
 from breviary.learn.curriculum import Options
-from breviary.model import adapt, compute, memory, resolve
+from breviary.model import adapt, chat, compute, memory, resolve
 from breviary.records import Example
 from breviary.stage import Stage
 
@@ -28,7 +28,7 @@ def mixture(phase: str) -> Path:
 
 
 def run(stage: Stage, phase: str, previous: str | None) -> None:
-    """Train `phase`, starting from the adapter of `previous` (a fresh one if there is none), and write what came of it."""
+    """Train `phase` from the adapter of `previous` (a fresh one if there is none), and write what came of it."""
     from accelerate import Accelerator
 
     options = stage.params.section(stage.name, Options)
@@ -39,7 +39,7 @@ def run(stage: Stage, phase: str, previous: str | None) -> None:
     shape = artifacts.read_json(BASE)["config"]
     needed = memory.for_phase(shape, arithmetic, adapter, prompting, options)
     memory.require(stage.name, needed, memory.available())
-    prompter = prompts.build(prompting, tokens.load(folder), resolve.window(BASE))
+    prompter = prompts.build(prompting, tokens.load(folder), resolve.window(BASE), chat.frame)
     rows = batches.rows(artifacts.read_records(mixture(phase), Example), prompter)
     validation = _by_domain(artifacts.read_records(VALID, Example), prompter)
 

@@ -23,7 +23,9 @@ class NoRepeatedNgrams(LogitsProcessor):
     def __init__(self, size: int, start: int) -> None:
         self.size, self.start = size, start
 
-    def __call__(self, input_ids: Int[Tensor, "batch time"], scores: Float[Tensor, "batch vocab"]) -> Float[Tensor, "batch vocab"]:
+    def __call__(
+        self, input_ids: Int[Tensor, "batch time"], scores: Float[Tensor, "batch vocab"]
+    ) -> Float[Tensor, "batch vocab"]:
         """Scores with -inf where the next token would complete an n-gram that is there already."""
         for row, ids in enumerate(input_ids[:, self.start :].tolist()):
             last = ids[len(ids) - self.size + 1 :]
@@ -37,10 +39,10 @@ class NoRepeatedNgrams(LogitsProcessor):
 def generate(
     model: Any, tokenizer: Tokenizer, prompts: Sequence[Prompt], settings: dict[str, Any], seed: int = 0
 ) -> list[Generated]:
-    """What `model` writes after each prompt. `settings` are transformers' generation arguments; `no_repeat_ngram` is ours.
+    """What `model` writes after each prompt. `settings` are transformers' generation arguments, but `no_repeat_ngram`.
 
-    The rows of one batch influence each other's last bits (padding changes the order of sums), so that the same batches
-    must be formed to get the same text again. Where tokens are drawn, the draw depends on `seed` and the batch alone.
+    The rows of one batch influence each other's last bits (padding changes the order of sums), so that the same
+    batches must be formed to get the same text again. Tokens are drawn from `seed` and the batch alone.
     """
     settings = dict(settings)
     blocked, penalty = settings.pop("no_repeat_ngram", 0), settings.pop("repetition_penalty", 1.0)

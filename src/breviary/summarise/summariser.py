@@ -1,11 +1,11 @@
-"""A model ready to summarise: backbone, adapter, prompt and decoding, put together for `predict` and the command line."""
+"""A model ready to summarise: backbone, adapter, prompt and decoding, together, for `predict` and the command line."""
 
 from functools import partial
 from pathlib import Path
 
 from breviary import artifacts, config
 from breviary.data import prompts, tokens
-from breviary.model import compute, memory, resolve
+from breviary.model import chat, compute, memory, resolve
 from breviary.summarise import predictions
 
 BASE = Path("models/base.json")
@@ -15,7 +15,9 @@ SECTIONS = ("runtime", "compute", "prompt", "predict")
 def prompter(params: config.Params) -> prompts.Prompter:
     """The backbone's prompts. No model is loaded."""
     folder = resolve.folder(BASE)
-    return prompts.build(params.section("prompt", prompts.Options), tokens.load(folder), resolve.window(BASE))
+    return prompts.build(
+        params.section("prompt", prompts.Options), tokens.load(folder), resolve.window(BASE), chat.frame
+    )
 
 
 def generator(params: config.Params, adapter: Path | None, tokenizer: tokens.Tokenizer) -> predictions.Generate:
