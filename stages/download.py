@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from breviary import artifacts, stage
+from breviary import artifacts, config, stage
 from breviary.data import documents
 
 DOCUMENTS = Path("data/documents.jsonl")
@@ -14,9 +14,13 @@ METRICS = Path("metrics/download.json")
 CACHE = Path(".breviary/sources")  # answers of other people's servers: kept between runs, no output of any stage
 
 
+def _root(params: config.Params) -> list[Path]:
+    return [Path(params.section("data", documents.Options).root)]
+
+
 @click.command(help=__doc__)
 def main() -> None:
-    with stage.running("download", sections=("data",), reads=()) as running:
+    with stage.running("download", sections=("data",), named=_root) as running:
         options = running.params.section("data", documents.Options)
         found = documents.collect(options, cache=Path(os.environ.get("DVC_ROOT", ".")) / CACHE)
         artifacts.write_records(DOCUMENTS, found.documents)

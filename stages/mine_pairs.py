@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from breviary import artifacts, stage
+from breviary import artifacts, config, stage
 from breviary.data import pair_report, pairs
 from breviary.model import encoder, resolve
 from breviary.records import Chunk, Document
@@ -12,11 +12,17 @@ from breviary.records import Chunk, Document
 DOCUMENTS, CHUNKS, ENCODER = Path("data/documents.jsonl"), Path("data/chunks.jsonl"), Path("models/encoder.json")
 
 
+def _truth(params: config.Params) -> list[Path]:
+    truth = params.section("pairs", pairs.Options).truth
+    return [Path(truth)] if truth and truth != "group" else []
+
+
 @click.command()
 def main() -> None:
     """Write data/pairs.jsonl, data/pair_rejects.jsonl and metrics/mine_pairs.json."""
     sections = ("runtime", "pairs")
-    with stage.running("mine_pairs", sections=sections, reads=(DOCUMENTS, CHUNKS, ENCODER)) as run:
+    reads = (DOCUMENTS, CHUNKS, ENCODER)
+    with stage.running("mine_pairs", sections=sections, reads=reads, named=_truth) as run:
         import torch
 
         torch.set_num_threads(run.runtime.threads)

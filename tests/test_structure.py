@@ -98,7 +98,7 @@ def _ask(command: str, patch: pytest.MonkeyPatch) -> Asked:
     """Start the script of `command` as DVC does, up to where it opens its stage."""
     said: list[Asked] = []
 
-    def running(name: str, *, sections: Any, reads: Any = ()) -> None:
+    def running(name: str, *, sections: Any, reads: Any = (), named: Any = None) -> None:
         said.append(Asked(name, frozenset(sections), frozenset(Path(path).as_posix() for path in reads)))
         raise Enough
 

@@ -8,7 +8,7 @@ an expected error into a message and exit status 2.
 """
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,11 +34,17 @@ class Stage:
 
 
 @contextmanager
-def running(name: str, *, sections: Sequence[str], reads: Sequence[Path] = ()) -> Iterator[Stage]:
-    """Run the block as stage `name`, which uses `sections` of params.yaml and the files `reads`."""
+def running(
+    name: str,
+    *,
+    sections: Sequence[str],
+    reads: Sequence[Path] = (),
+    named: Callable[[config.Params], Sequence[Path]] = lambda params: (),
+) -> Iterator[Stage]:
+    """Run the block as stage `name`, which uses `sections` of params.yaml, the files `reads`, and those params name."""
     try:
         params = config.read(PARAMS).only(sections)
-        with tracking.run(name, params.plain(), reads) as run:
+        with tracking.run(name, params.plain(), [*reads, *named(params)]) as run:
             yield Stage(name, params, run)
     except BreviaryError as error:
         print(f"{name}: {error}", file=sys.stderr)

@@ -21,7 +21,13 @@ WORDS = "one two three four five six seven eight nine ten"
 
 def options(tmp_path: Path, **more: Any) -> documents.Options:
     source = {"kind": "folder", "path": str(tmp_path), "domain": "paper"}
-    limits = {"min_words": 3, "max_characters": 1000, "require_summary": False, "max_summary_words": 8, "max_dropped_share": 1.0}
+    limits = {
+        "min_words": 3,
+        "max_characters": 1000,
+        "require_summary": False,
+        "max_summary_words": 8,
+        "max_dropped_share": 1.0,
+    }
     return documents.Options.model_validate({"root": str(tmp_path), "sources": [source], **limits, **more})
 
 

@@ -28,7 +28,7 @@ class Progress:
     best_loss: float = float("inf")  # nats a token on the validation set
     best_step: int = 0
     best: dict[str, Tensor] = field(default_factory=dict)  # weights at best_step, on the CPU
-    curve: list[dict[str, float]] = field(default_factory=list)  # one row a step, what the metrics file shows
+    curve: list[dict[str, int | float]] = field(default_factory=list)  # one row a step, what the metrics file shows
     dropped: dict[str, int] = field(default_factory=dict)  # terms that were not finite: in how many steps
 
 

@@ -51,7 +51,7 @@ def run(stage: Stage, phase: str, previous: str | None) -> None:
     else:
         model = adapt.create(model, adapter, stage.runtime.seed)
     if options.gradient_checkpointing:
-        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        model.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
         model.enable_input_require_grads()
     progress = fit.fit(
         model.train(),
