@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from breviary.data import batches, prompts
 from breviary.data.batches import IGNORED, Row
 from breviary.errors import DataError
+from breviary.model import chat
 from breviary.records import Example
 
 IDS = st.lists(st.integers(0, 256), min_size=1, max_size=12)
@@ -90,7 +91,7 @@ def test_micro_batches_cover_the_step_in_order_of_length(content: list[tuple[lis
 
 def test_all_examples_that_do_not_fit_are_named(tiny: Any) -> None:
     options = prompts.Options(style="plain", max_tokens=160, max_summary_tokens=10)
-    prompter = prompts.build(options, tiny.tokenizer, 4096)
+    prompter = prompts.build(options, tiny.tokenizer, 4096, chat.frame)
     good, long, empty = example("text", "short"), example("text", "far too long"), example("  ", "short")
     with pytest.raises(DataError) as refused:
         batches.rows([good, long, empty], prompter)
@@ -107,4 +108,4 @@ def test_all_examples_that_do_not_fit_are_named(tiny: Any) -> None:
 def test_nothing_to_learn_from_is_an_error(tiny: Any) -> None:
     options = prompts.Options(style="plain", max_tokens=160, max_summary_tokens=10)
     with pytest.raises(DataError, match="not one example to learn from"):
-        batches.rows([], prompts.build(options, tiny.tokenizer, 4096))
+        batches.rows([], prompts.build(options, tiny.tokenizer, 4096, chat.frame))

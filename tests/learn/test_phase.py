@@ -1,0 +1,164 @@
+"""Two phases of the curriculum from files to files, on the tiny backbone."""
+
+import csv
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from breviary import artifacts, config, tracking
+from breviary.errors import BreviaryError, DataError, ModelError
+from breviary.learn import phase
+from breviary.records import Example
+from breviary.stage import Stage
+
+TEXT = "the model reads a paper and says what it found in a few plain words about old stars"
+Phase = Callable[..., dict[str, Any]]
+
+
+def example(domain: str, number: int) -> Example:
+    words = TEXT.split()
+    turned = words[number:] + words[:number]
+    return Example(f"{domain}{number}", domain, domain, f"{domain} {number}", " ".join(turned), " ".join(turned[:3]))
+
+
+@pytest.fixture
+def project(tiny: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project whose stages before training have run."""
+    monkeypatch.setenv("BREVIARY_CACHE", str(tiny.cache))
+    return prepared(tmp_path / "project", tiny)
+
+
+def prepared(folder: Path, tiny: Any) -> Path:
+    (folder / "models").mkdir(parents=True)
+    shutil.copy(tiny.record, folder / phase.BASE)
+    artifacts.write_records(folder / phase.mixture("phase1"), [example("paper", number) for number in range(6)])
+    mixed = [example("paper", 1), *(example("talk", number) for number in range(5))]
+    artifacts.write_records(folder / phase.mixture("phase2"), mixed)
+    artifacts.write_records(folder / phase.VALID, [example("talk", 9), example("paper", 8), example("talk", 10)])
+    return folder
+
+
+@pytest.fixture
+def train(project: Path, make_options: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Phase]:
+    """Run one phase in a folder; what it wrote to its metrics."""
+    import torch
+    from accelerate.state import AcceleratorState
+
+    threads = torch.get_num_threads()
+
+    def run(name: str, previous: str | None = None, folder: Path = project, **changes: Any) -> dict[str, Any]:
+        monkeypatch.chdir(folder)
+        adapter = {"kind": "lora", "rank": 4, "alpha": 8.0, "dropout": 0.1, "targets": ["q_proj", "down_proj"]}
+        values = {
+            "runtime": {"seed": 17, "threads": 1},
+            "compute": {"precision": "fp32", "quantisation": "none"},
+            "adapter": adapter,
+            "prompt": {"style": "plain", "max_tokens": 192, "max_summary_tokens": 32},
+            f"train_{name}": make_options(**changes).model_dump(),
+        }
+        Path("params.yaml").write_text(json.dumps(values))
+        params = config.read(Path("params.yaml"), {section: config.SECTIONS[section] for section in values})
+        stage = Stage(f"train_{name}", params, tracking.Run(f"train_{name}", folder / "scratch" / name, None))
+        try:
+            phase.run(stage, name, previous)
+        finally:
+            AcceleratorState._reset_state(reset_partial_state=True)
+        return artifacts.read_json(Path("metrics", f"train_{name}.json"))
+
+    yield run
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(False)
+
+
+def written(folder: Path) -> dict[str, bytes]:
+    """Every file that DVC would hash."""
+    kept = [path for part in ("models", "metrics") for path in sorted((folder / part).rglob("*")) if path.is_file()]
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in kept}
+
+
+def test_a_phase_writes_its_adapter_numbers_and_curve(train: Phase, project: Path) -> None:
+    metrics = train("phase1", keep="best")
+    assert set(written(project)) == {
+        "models/base.json",
+        "models/phase1/adapter_config.json",
+        "models/phase1/adapter_model.safetensors",
+        "models/phase1/backbone.json",
+        "metrics/train_phase1.json",
+        "metrics/curves/train_phase1.csv",
+    }
+    assert metrics["steps"] == 4 and metrics["nonfinite"] == {}
+    valid = metrics["valid"]
+    assert set(valid) == {"before", "best", "last"} and set(valid["last"]) == {"mean", "paper", "talk"}
+    assert valid["best"]["mean"] == min(valid[name]["mean"] for name in valid) < valid["before"]["mean"]
+    rows = list(csv.DictReader((project / "metrics/curves/train_phase1.csv").read_text().splitlines()))
+    assert [row["step"] for row in rows] == ["0", "1", "2", "3", "4"]
+    assert rows[0]["loss/cross_entropy"] == "" and float(rows[4]["valid/mean"]) > 0
+    assert float(rows[1]["lr/B"]) == 4 * float(rows[1]["lr/A"])
+
+
+def test_phases_repeat_to_the_byte_and_follow_each_other(train: Phase, project: Path, tiny: Any) -> None:
+    first = train("phase1")
+    second = train("phase2", "phase1")
+    assert second["valid"]["before"] == first["valid"]["last"] != first["valid"]["before"]
+    again = prepared(project.parent / "again", tiny)
+    train("phase1", folder=again)
+    train("phase2", "phase1", folder=again)
+    assert written(again) == written(project)
+    content = b"".join(written(project).values())
+    assert str(project.parent).encode() not in content and str(tiny.cache).encode() not in content
+
+
+def test_less_memory_gives_the_same_numbers(train: Phase, project: Path, tiny: Any) -> None:
+    plain = train("phase1")
+    again = prepared(project.parent / "again", tiny)
+    assert train("phase1", folder=again, gradient_checkpointing=True)["valid"]["last"] == pytest.approx(
+        plain["valid"]["last"], abs=1e-4
+    )
+
+
+def test_bf16_trains(train: Phase, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+    from safetensors.torch import load_file
+
+    read = config.read
+
+    def lower(path: Path, sections: Any) -> config.Params:
+        path.write_text(path.read_text().replace('"fp32"', '"bf16"'))
+        return read(path, sections)
+
+    monkeypatch.setattr(config, "read", lower)
+    metrics = train("phase1", keep="best")
+    assert metrics["valid"]["best"]["mean"] < metrics["valid"]["before"]["mean"]
+    held = load_file(project / "models/phase1/adapter_model.safetensors")
+    assert {tensor.dtype for tensor in held.values()} == {torch.float32}
+
+
+def test_an_adapter_of_other_weights_is_no_beginning(train: Phase, project: Path) -> None:
+    train("phase1")
+    artifacts.write_json(project / "models/phase1/backbone.json", {"weights": "other"})
+    with pytest.raises(ModelError, match=r"models/phase1: this adapter was trained on backbone weights other"):
+        train("phase2", "phase1")
+    assert not (project / "models/phase2").exists()
+
+
+def test_nothing_to_learn_from_is_an_error(train: Phase, project: Path) -> None:
+    artifacts.write_records(project / phase.mixture("phase1"), [])
+    with pytest.raises(DataError, match="not one example to learn from"):
+        train("phase1")
+
+
+def test_nothing_to_validate_on_is_an_error(train: Phase, project: Path) -> None:
+    artifacts.write_records(project / phase.VALID, [])
+    with pytest.raises(BreviaryError, match="not one example to validate on"):
+        train("phase1")
+    assert not (project / "models/phase1").exists()
+
+
+def test_a_phase_reads_the_mixture_and_the_phase_before() -> None:
+    base = [Path("models/base.json"), Path("data/mixtures/valid.jsonl")]
+    assert phase.reads("phase1", None) == [*base, Path("data/mixtures/phase1.jsonl")]
+    assert phase.reads("phase2", "phase1") == [*base, Path("data/mixtures/phase2.jsonl"), Path("models/phase1")]
