@@ -5,6 +5,9 @@ weights they belong to, so that an adapter is never put on another model by mist
 """
 
 import json
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +22,8 @@ FILES = ("adapter_config.json", "adapter_model.safetensors")
 
 def create(model: Any, options: Any, seed: int) -> Any:
     """`model` with a fresh trainable adapter; its random weights depend on `seed` alone."""
-    return catalogue.resolve(ADAPTERS, options.kind).create(model, options, seed)
+    with _quiet():
+        return catalogue.resolve(ADAPTERS, options.kind).create(model, options, seed)
 
 
 def load(model: Any, folder: Path, identity: str, *, trainable: bool) -> Any:
@@ -40,7 +44,8 @@ def load(model: Any, folder: Path, identity: str, *, trainable: bool) -> Any:
             "run `dvc repro` to train one for this backbone, or set `backbone` in params.yaml back"
         )
     try:
-        adapted = PeftModel.from_pretrained(model, str(folder), is_trainable=trainable)
+        with _quiet():
+            adapted = PeftModel.from_pretrained(model, str(folder), is_trainable=trainable)
         with safe_open(folder / "adapter_model.safetensors", "pt") as stored:
             absent = sorted(get_peft_model_state_dict(adapted, save_embedding_layers=False).keys() - set(stored.keys()))
         if absent:  # PEFT leaves such weights random, and warns
@@ -76,6 +81,14 @@ def trainable(model: Any) -> dict[str, Any]:
         names = [name for name, _ in model.named_parameters()][:3]
         raise ModelError(f"the adapter left no trainable weight (the model has {', '.join(names)}, ...)")
     return found
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """peft 0.21 asks transformers 5.23 for the old name of a property whenever it wraps a model."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".is_gradient_checkpointing. is deprecated", FutureWarning)
+        yield
 
 
 def _ordered(value: Any) -> Any:

@@ -1,5 +1,6 @@
 """In which precision a backbone is loaded, and on which device it computes."""
 
+import sys
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,6 +26,14 @@ def prepare(runtime: config.Runtime) -> None:
     torch.backends.cudnn.benchmark = False
 
 
+def quiet() -> None:
+    """Draw transformers' progress bars on a terminal only, as ours are."""
+    from transformers.utils import logging
+
+    if not sys.stderr.isatty():
+        logging.disable_progress_bar()
+
+
 def load(folder: Path, options: Options) -> Any:
     """The frozen causal language model of `folder`, quantised if asked for, on the GPU where there is one.
 
@@ -33,6 +42,7 @@ def load(folder: Path, options: Options) -> Any:
     import torch
     from transformers import AutoModelForCausalLM, GenerationConfig
 
+    quiet()
     dtype = torch.bfloat16 if options.precision == "bf16" else torch.float32
     model = AutoModelForCausalLM.from_pretrained(
         folder,

@@ -16,6 +16,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from breviary.errors import ModelError
+from breviary.model import compute
 
 MAX_TOKENS = 256
 
@@ -54,6 +55,7 @@ def load(folder: Path) -> Encoder:
     """The encoder stored in `folder`, on the accelerator if there is one. Raises ModelError if it is not whole."""
     from transformers import AutoModel, AutoTokenizer
 
+    compute.quiet()
     needed = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
     missing = [name for name in needed if not (folder / name).is_file()]
     if missing:

@@ -17,6 +17,7 @@ from pydantic import Field
 
 from breviary import artifacts, config
 from breviary.errors import ModelError
+from breviary.model import compute
 
 KEPT = (".json", ".txt", ".jinja", ".model")  # what lies beside safetensors weights and may be needed
 FORMAT = 1  # raise it when the conversion changes, so that old folders in the cache are left behind
@@ -93,6 +94,7 @@ def _convert(weights: Path, folder: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
+    compute.quiet()
     source = {"pretrained_model_name_or_path": str(weights.parent), "gguf_file": weights.name}
     read = AutoModelForCausalLM.from_pretrained(**source, dtype=torch.float32)
     settings = {key: value for key, value in read.config.to_dict().items() if key != "quantization_config"}
