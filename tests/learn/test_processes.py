@@ -1,0 +1,86 @@
+"""Two processes take the steps that one takes, uneven numbers of micro-batches and lost terms included."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from safetensors.torch import load_file
+
+DISTRIBUTED = """
+import random, sys
+from pathlib import Path
+import torch
+from accelerate import Accelerator
+from breviary.data.batches import Row
+from breviary.learn import fit, objective
+from breviary.learn.curriculum import Options
+from breviary.model import adapt, compute
+from breviary.model.adapters import lora
+
+folder, out, broken = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3] == "broken"
+torch.set_num_threads(1)
+draw = random.Random(0)
+token = lambda most: [draw.randrange(256) for _ in range(draw.randint(1, most))]
+rows = [Row(f"e{index}", token(24), [*token(9), 257]) for index in range(14)]
+if broken:  # for one micro-batch of a step nothing is left: the others must not wait for its gradient for ever
+    build = objective.build
+    worst = max(len(row.target) for row in rows)
+    def nan(step):
+        longest = (step.targets == 257).nonzero().flatten().diff(prepend=torch.tensor([-1])).max()
+        return objective.build.plain(step) * (float("nan") if longest == worst else 1.0)
+    def patched(specs):
+        weight, term = build(specs)["cross_entropy"]
+        patched.plain = term
+        return {"cross_entropy": (weight, nan)}
+    objective.build = patched
+options = Options.model_validate(dict(
+    epochs=2, batch=5, micro_batch=2, optimizer=dict(kind="adamw", lr=5e-3, loraplus_ratio=4.0, weight_decay=0.01),
+    schedule=dict(kind="cosine", warmup_share=0.1), max_grad_norm=1.0, gradient_checkpointing=False,
+    terms=dict(cross_entropy=dict(weight=1.0)), validate_every=2, keep="last", checkpoint_every=2,
+    max_nonfinite_share=1.0))
+accelerator = Accelerator(cpu=True)
+model = compute.load(folder, compute.Options(precision="fp32", quantisation="none"))
+target = lora.Options(kind="lora", rank=4, alpha=8.0, dropout=0.0, targets=["q_proj", "down_proj"])
+model = adapt.create(model, target, 0).train()
+progress = fit.fit(model, options, rows[:-2], {"x": rows[-2:]}, accelerator=accelerator, pad=258, seed=1,
+                   scratch=out / "scratch", log=lambda values, step: None)
+if accelerator.is_main_process:
+    adapt.save(model, out / "adapter", "weights")
+    print(accelerator.num_processes, progress.dropped, [row.get("loss/cross_entropy") for row in progress.curve])
+accelerator.end_training()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", ["whole", "broken"])
+def test_two_processes_train_what_one_does(case: str, tiny: Any, tmp_path: Path) -> None:
+    """Five rows in micro-batches of two are three: one process runs out and repeats with weight 0."""
+    script = tmp_path / "script.py"
+    script.write_text(DISTRIBUTED)
+    launch = ["-m", "torch.distributed.run", "--nproc_per_node=2", "--standalone"]
+    said = []
+    for number, command in ((1, []), (2, launch)):
+        out = tmp_path / str(number)
+        environment = {**os.environ, "PYTHONPATH": "src", "OMP_NUM_THREADS": "1"}
+        done = subprocess.run(
+            [sys.executable, *command, str(script), str(tiny.folder), str(out), case],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=240,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr[-3000:]
+        said.append(done.stdout.splitlines()[-1])
+    assert said[0].startswith("1 ") and said[1].startswith("2 ")
+    assert ("'cross_entropy'" in said[0]) is (case == "broken")
+    first, second = (load_file(tmp_path / number / "adapter" / "adapter_model.safetensors") for number in "12")
+    assert max(float((first[name] - second[name]).abs().max()) for name in first) < 1e-6
+    assert max(float(first[name].abs().max()) for name in first if "lora_B" in name) > 1e-3
+    counts, losses = zip(*(line[2:].split(" [") for line in said), strict=True)
+    assert counts[0] == counts[1]
+    one, two = ([float(item) for item in each.rstrip("]").split(", ") if item != "None"] for each in losses)
+    assert one == pytest.approx(two, abs=1e-5)
