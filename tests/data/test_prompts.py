@@ -26,9 +26,9 @@ def prompter(tiny: Any) -> Prompter:
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=400).filter(lambda text: text.strip()))
 def test_a_prompt_never_loses_its_prefix_or_suffix(prompter: Prompter, text: str) -> None:
     made = prompter.prompt(text)
-    whole = prompter.tokenizer.encode(text.strip())
+    whole = prompter.tokenizer.encode(f" {text.strip()}")
     start, end = len(prompter.prefix), len(made.ids) - len(prompter.suffix)
-    assert made.ids[:start] == prompter.prefix == prompter.tokenizer.encode("Summarize the following text.\n\nText: ")
+    assert made.ids[:start] == prompter.prefix == prompter.tokenizer.encode("Summarize the following text.\n\nText:")
     assert made.ids[end:] == prompter.suffix == prompter.tokenizer.encode("\n\nSummary:")
     assert made.ids[start:end] == whole[: prompter.room]
     assert made.truncated == (len(whole) > prompter.room)
@@ -38,9 +38,18 @@ def test_a_prompt_never_loses_its_prefix_or_suffix(prompter: Prompter, text: str
 @pytest.mark.parametrize(("extra", "truncated"), [(-1, False), (0, False), (1, True)])
 def test_truncation_is_exact(extra: int, truncated: bool, prompter: Prompter) -> None:
     assert prompter.room == 160 - 40 - len(prompter.prefix) - len(prompter.suffix)
-    made = prompter.prompt("x" * (prompter.room + extra))
+    made = prompter.prompt("x" * (prompter.room - len(prompter.opening) + extra))
     assert made.truncated is truncated
     assert len(made.ids) == 120 + min(extra, 0)
+
+
+def test_the_space_before_a_document_is_read_together_with_its_first_word(prompter: Prompter) -> None:
+    assert prompter.opening == " "
+    assert prompter.prompt("abc").ids == [
+        *prompter.prefix,
+        *prompter.tokenizer.encode(" abc"),
+        *prompter.suffix,
+    ]
 
 
 @pytest.mark.parametrize("text", ["", " \n\t "])
@@ -82,7 +91,7 @@ def test_a_budget_beyond_the_window_is_refused(tiny: Any) -> None:
 
 
 def test_a_template_that_fills_the_budget_is_refused(tiny: Any) -> None:
-    with pytest.raises(ConfigError, match=r"leaves 13 tokens for a document; raise prompt\.max_tokens"):
+    with pytest.raises(ConfigError, match=r"leaves 14 tokens for a document; raise prompt\.max_tokens"):
         prompts.build(options(max_tokens=100), tiny.tokenizer, 4096, chat.frame)
 
 

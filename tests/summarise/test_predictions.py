@@ -188,7 +188,12 @@ def test_settings_that_a_strategy_ignores_are_not_handed_to_it():
     greedy = {"max_new_tokens": 96, "num_beams": 1, "do_sample": False, "repetition_penalty": 1.0, "no_repeat_ngram": 0}
     assert settings() == settings(temperature=0.7, top_p=0.9, length_penalty=2.0) == greedy
     assert settings(beams=4, length_penalty=1.1) == greedy | {"num_beams": 4, "length_penalty": 1.1}
-    assert settings(sample=True, top_p=0.9) == greedy | {"do_sample": True, "temperature": 1.0, "top_p": 0.9}
+    assert settings(sample=True, top_p=0.9) == greedy | {
+        "do_sample": True,
+        "temperature": 1.0,
+        "top_p": 0.9,
+        "top_k": 0,
+    }
     assert settings(no_repeat_ngram=3)["no_repeat_ngram"] == 3
 
 

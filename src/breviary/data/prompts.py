@@ -69,6 +69,7 @@ class Prompter:
     tokenizer: Tokenizer
     prefix: list[int]
     suffix: list[int]
+    opening: str  # a space that stands between the prefix and the document: many tokenizers join it to the first word
     lead: str  # what stands between the suffix and the first word of a summary
     max_tokens: int
     max_summary_tokens: int
@@ -80,7 +81,8 @@ class Prompter:
 
     def prompt(self, text: str) -> Prompt:
         """The prompt for `text`. Raises DataError if there is not one token to summarise."""
-        ids = self.tokenizer.encode(text.strip())
+        stripped = text.strip()
+        ids = self.tokenizer.encode(self.opening + stripped) if stripped else []
         if not ids:
             raise DataError("a document without a single token cannot be summarised")
         return Prompt([*self.prefix, *ids[: self.room], *self.suffix], truncated=len(ids) > self.room)
@@ -110,10 +112,12 @@ def build(options: Options, tokenizer: Tokenizer, context_tokens: int, frame: Fr
     template = options.template or PRESETS[options.style]
     is_chat = options.style == "chat"
     before, after = frame(template, tokenizer) if is_chat else template.split("{text}")
+    opening = " " if before.endswith(" ") else ""
     prompter = Prompter(
         tokenizer,
-        prefix=tokenizer.encode_markup(before, add_special_tokens=not is_chat),
+        prefix=tokenizer.encode_markup(before.removesuffix(opening), add_special_tokens=not is_chat),
         suffix=tokenizer.encode_markup(after),
+        opening=opening,
         lead="" if is_chat else " ",
         max_tokens=options.max_tokens,
         max_summary_tokens=options.max_summary_tokens,

@@ -65,7 +65,8 @@ def generation(options: Options) -> dict[str, Any]:
         "repetition_penalty": chosen.repetition_penalty,
         "no_repeat_ngram": chosen.no_repeat_ngram,
     }
-    sampling = {"temperature": chosen.temperature, "top_p": chosen.top_p} if chosen.sample else {}
+    # transformers would also keep the 50 likeliest tokens alone
+    sampling = {"temperature": chosen.temperature, "top_p": chosen.top_p, "top_k": 0} if chosen.sample else {}
     search = {"length_penalty": chosen.length_penalty} if chosen.beams > 1 else {}
     return always | sampling | search
 
