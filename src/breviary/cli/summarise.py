@@ -14,14 +14,12 @@ def summarise(file: Path, model: str | None) -> None:
     What does not fit the prompt is left out, and said so on standard error.
     """
     from breviary import config
-    from breviary.data import reading
-    from breviary.data.cleaning import clean
     from breviary.stage import PARAMS
     from breviary.summarise import summariser
 
     params = config.read(PARAMS)
     adapter = _adapter(model)
-    text = clean(reading.parse(file).text)[0]
+    text = _text(file)
     prompter = summariser.prompter(params)
     prompt = prompter.prompt(text)
     if prompt.truncated:
@@ -29,6 +27,25 @@ def summarise(file: Path, model: str | None) -> None:
         click.echo(f"{file}: only the first {share:.0%} fits the prompt and is summarised", err=True)
     answer = summariser.generator(params, adapter, prompter.tokenizer)([prompt])[0]
     click.echo(answer.text)
+
+
+def _text(file: Path) -> str:
+    """The words of `file`. Raises DataError where it has none, or none that can be read."""
+    from breviary.data import reading
+    from breviary.data.cleaning import clean
+    from breviary.errors import DataError
+
+    if reading.format_of(file) not in reading.known():
+        raise DataError(f"{file}: its name ends in none of .{', .'.join(reading.known())}; rename or convert it")
+    try:
+        text = clean(reading.parse(file).text)[0].strip()
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{file}: not UTF-8: {error.reason} at byte {error.start}; convert it, for example with `iconv`"
+        ) from None
+    if not text:
+        raise DataError(f"{file}: no words in it; name a file with text to summarise")
+    return text
 
 
 def _adapter(model: str | None) -> Path | None:
