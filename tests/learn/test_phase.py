@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from breviary import artifacts, config, tracking
-from breviary.errors import BreviaryError, DataError, ModelError
+from breviary.errors import BreviaryError, ConfigError, DataError, ModelError
 from breviary.learn import phase
 from breviary.records import Example
 from breviary.stage import Stage
@@ -143,6 +143,13 @@ def test_an_adapter_of_other_weights_is_no_beginning(train: Phase, project: Path
     with pytest.raises(ModelError, match=r"models/phase1: this adapter was trained on backbone weights other"):
         train("phase2", "phase1")
     assert not (project / "models/phase2").exists()
+
+
+def test_a_misspelt_option_of_a_term_is_found_before_a_model_is_looked_for(train: Phase, project: Path) -> None:
+    (project / phase.BASE).unlink()
+    address = r"params\.yaml: train_phase1\.terms\.cross_entropy\.wieght: unknown key, did you mean 'weight'\?"
+    with pytest.raises(ConfigError, match=address):
+        train("phase1", terms={"cross_entropy": {"wieght": 1.0}})
 
 
 def test_nothing_to_learn_from_is_an_error(train: Phase, project: Path) -> None:

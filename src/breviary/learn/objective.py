@@ -33,15 +33,18 @@ Term = Callable[[Step], Scalar]
 Terms = Mapping[str, tuple[float, Term]]  # name -> (weight, term)
 
 
-def build(specs: Mapping[str, Mapping[str, Any]]) -> Terms:
-    """One weighted term for each kind in `specs`. Raises ConfigError with all that is wrong with their options."""
+def build(specs: Mapping[str, Mapping[str, Any]], where: str = "terms") -> Terms:
+    """One weighted term for each kind in `specs`, which stand at `where` in params.yaml.
+
+    Raises ConfigError with all that is wrong with their options.
+    """
     terms, problems = {}, []
     for kind in sorted(specs):
         module = catalogue.resolve(TERMS, kind)
         try:
             options = module.Options.model_validate(dict(specs[kind]))
         except ValidationError as error:
-            problems += [f"terms.{'.'.join([kind, *map(str, each['loc'])])}: {each['msg']}" for each in error.errors()]
+            problems += [f"{'.'.join([where, kind, *map(str, each['loc'])])}: {each['msg']}" for each in error.errors()]
             continue
         terms[kind] = (options.weight, module.build(options))
     if problems:

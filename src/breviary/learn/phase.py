@@ -6,7 +6,7 @@ from pathlib import Path
 from breviary import artifacts, config
 from breviary.data import batches, prompts, tokens
 from breviary.data.batches import Row
-from breviary.learn import fit
+from breviary.learn import fit, objective
 from breviary.learn.checkpoint import Progress
 from breviary.learn.curriculum import Options
 from breviary.model import adapt, chat, compute, memory, resolve
@@ -35,6 +35,7 @@ def run(stage: Stage, phase: str, previous: str | None) -> None:
     adapter = stage.params.section("adapter", config.Options)
     arithmetic = stage.params.section("compute", compute.Options)
     prompting = stage.params.section("prompt", prompts.Options)
+    objective.build(options.terms, f"params.yaml: {stage.name}.terms")  # refused here, before minutes of loading
     folder, identity = resolve.folder(BASE), resolve.identity(BASE)
     shape = artifacts.read_json(BASE)["config"]
     needed = memory.for_phase(shape, arithmetic, adapter, prompting, options)
