@@ -1,9 +1,11 @@
 """Joining cues: rolling tracks are told once, and every word of ordinary tracks is kept."""
 
+import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from breviary.data.captions import Cue, join, overlap, rolls
+from breviary.data.captions import Cue, join, overlap, refuse, rolls
+from breviary.errors import DataError
 
 WORDS = st.lists(st.integers(0, 500).map(lambda number: f"w{number}"), min_size=4, max_size=60, unique=True)
 
@@ -52,3 +54,11 @@ def test_markup_and_entities_are_resolved() -> None:
 
 def test_no_cues_are_no_text() -> None:
     assert join([]).text == ""
+
+
+def test_broken_cues_are_listed_ten_at_a_time_with_a_remedy() -> None:
+    with pytest.raises(DataError) as refused:
+        refuse("a.vtt", [(line, "broken") for line in range(1, 13)])
+    lines = str(refused.value).split("\n")
+    assert lines[0] == "a.vtt:1: broken" and lines[9] == "a.vtt:10: broken"
+    assert lines[10:] == ["... and 2 more", "mend these lines, get the captions again, or leave the file out"]

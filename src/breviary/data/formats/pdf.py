@@ -18,7 +18,7 @@ def parse(raw: bytes, name: str) -> Parsed:
 
     logging.getLogger("pypdf").setLevel(logging.CRITICAL)  # it warns of each oddity; what matters is raised
     if b"%PDF-" not in raw[:1024]:
-        raise DataError(f"{name}: named .pdf, but it does not begin as a PDF does (%PDF-)")
+        raise DataError(f"{name}: named .pdf, but it does not begin as a PDF does (%PDF-); get it again")
     try:
         reader = PdfReader(io.BytesIO(raw))
         if reader.is_encrypted and not reader.decrypt(""):

@@ -12,14 +12,13 @@ from breviary.errors import DataError
 STAMP = r"(\d{1,2}):([0-5]\d):([0-5]\d)[,.](\d{3})"
 TIMING = re.compile(rf"[ \t]*{STAMP}[ \t]+-->[ \t]+{STAMP}(?:[ \t].*)?")
 STRAY = re.compile(r"-->|^\s*\d{1,2}:\d{1,2}:\d{1,2}[,.]\d")  # a timing line, or an attempt at one
-SHOWN_PROBLEMS = 10
 
 
 def parse(raw: bytes, name: str) -> Parsed:
     """The words of all cues as running text, with the time of each cue."""
     cues, problems = read_cues(re.split(r"\r\n|\n|\r", decode(raw)))
     if problems:
-        raise DataError("\n".join(f"{name}:{line}: {what}" for line, what in problems[:SHOWN_PROBLEMS]))
+        captions.refuse(name, problems)
     if not cues:
         raise DataError(f"{name}: no cue in the whole file; leave it out, or get the captions again")
     return captions.join(cues)

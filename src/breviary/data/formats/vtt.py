@@ -13,17 +13,16 @@ from breviary.errors import DataError
 
 STAMP = r"(?:(\d{2,}):)?([0-5]\d):([0-5]\d)\.(\d{3})"
 TIMING = re.compile(rf"[ \t]*{STAMP}[ \t]+-->[ \t]+{STAMP}(?:[ \t].*)?")
-SHOWN_PROBLEMS = 10
 
 
 def parse(raw: bytes, name: str) -> Parsed:
     """The words of all cues as running text, with the time of each cue."""
     lines = [*re.split(r"\r\n|\n|\r", decode(raw)), ""]
     if not re.fullmatch(r"WEBVTT([ \t].*)?", lines[0]):
-        raise DataError(f"{name}:1: a WebVTT file begins with the line 'WEBVTT', got {lines[0][:40]!r}")
+        raise DataError(f"{name}:1: a WebVTT file begins with the line 'WEBVTT', got {lines[0][:40]!r}; add it")
     cues, problems = read_cues(lines)
     if problems:
-        raise DataError("\n".join(f"{name}:{line}: {what}" for line, what in problems[:SHOWN_PROBLEMS]))
+        captions.refuse(name, problems)
     if not cues:
         raise DataError(f"{name}: no cue in the whole file; leave it out, or get the captions again")
     return captions.join(cues)
