@@ -98,7 +98,11 @@ def test_all_examples_that_do_not_fit_are_named(tiny: Any) -> None:
     lines = str(refused.value).split("\n")
     assert lines[0].startswith(f"example {long.id} (document {long.document}, 'T'): reference summary of 14 tokens")
     assert lines[1].startswith(f"example {empty.id}") and "without a single token" in lines[1]
-    assert lines[2].startswith("raise prompt.max_summary_tokens") and len(lines) == 3
+    assert (
+        lines[2].startswith("for a long summary raise prompt.max_summary_tokens")
+        and "without a token" in lines[2]
+        and len(lines) == 3
+    )
     with pytest.raises(DataError, match=r"\.\.\. and 2 more"):
         batches.rows([long] * 12, prompter)
     (row,) = batches.rows([good], prompter)

@@ -64,7 +64,10 @@ def rows(examples: Sequence[Example], prompter: Prompter) -> list[Row]:
             problems.append(f"example {example.id} (document {example.document}, {example.title!r}): {error}")
     if problems:
         more = [f"... and {len(problems) - 10} more"] if len(problems) > 10 else []
-        remedy = "raise prompt.max_summary_tokens, or drop such documents with data.max_summary_words"
+        remedy = (
+            "for a long summary raise prompt.max_summary_tokens, or drop such documents with data.max_summary_words; "
+            "leave a document without a token out of data.sources"
+        )
         raise DataError("\n".join([*problems[:10], *more, remedy]))
     if not made:
         raise DataError("there is not one example to learn from; see metrics/mix.json")

@@ -110,7 +110,9 @@ def test_a_line_that_is_not_utf_8_is_counted(tmp_path: Path) -> None:
 
 def test_ids_must_differ(tmp_path: Path) -> None:
     path = write(tmp_path / "a.jsonl", row(1), row(2), row(1, title="Other"))
-    with pytest.raises(DataError, match=r"a\.jsonl:3: id 'r1' is already on line 1; ids must differ"):
+    with pytest.raises(
+        DataError, match=r"a\.jsonl:3: id 'r1' is already on line 1; ids must differ, or set repeated_ids: first"
+    ):
         read(path)
     assert [each.title for each in documents(path, repeated_ids="first")] == ["T1", "T2"]
 
@@ -130,10 +132,24 @@ def test_a_misspelt_field_map_is_refused(tmp_path: Path) -> None:
         read(path, fields={"text": "txt"})
 
 
+def test_a_bad_line_is_told_with_its_column_and_a_remedy(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text(json.dumps(row(1)) + '\n{"id": "x", "title":\n')
+    with pytest.raises(DataError, match=r"a\.jsonl:2: not valid JSON: Expecting value at column 21; mend or delete"):
+        read(path)
+
+
+def test_gzip_cut_short_before_the_end_of_its_first_line_has_an_address(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.jsonl.gz", row(1, noise=os.urandom(400).hex()))
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(DataError, match=r"a\.jsonl\.gz:1: the gzip data is cut short"):
+        read(path)
+
+
 def test_gzip_cut_short_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "a.jsonl.gz", *(row(number, noise=os.urandom(40).hex()) for number in range(400)))
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with pytest.raises(DataError, match=r"a\.jsonl\.gz:\d+: the gzip data is cut short or damaged after this line"):
+    with pytest.raises(DataError, match=r"a\.jsonl\.gz:\d+: the gzip data is cut short or damaged in this line"):
         read(path)
 
 

@@ -141,9 +141,9 @@ def _sidecar(file: Path, root: Path) -> Mapping[str, Any]:
     try:
         value = json.loads(signatures.decode(file.read_bytes()))
     except json.JSONDecodeError as error:
-        raise DataError(f"{file}:{error.lineno}: not valid JSON: {error.msg}") from None
+        raise DataError(f"{file}:{error.lineno}: not valid JSON: {error.msg}; mend this line") from None
     except UnicodeDecodeError as error:
-        raise DataError(f"{file}: not UTF-8: {error.reason} at byte {error.start}") from None
+        raise DataError(f"{file}: not UTF-8: {error.reason} at byte {error.start}; convert it with iconv") from None
     if not isinstance(value, dict):
         raise DataError(f"{file}: a JSON object is expected (title, domain, summary, ...), got {type(value).__name__}")
     return value

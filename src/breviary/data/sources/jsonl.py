@@ -75,7 +75,7 @@ def _lines(file: BufferedIOBase, options: Options, path: Path) -> Iterator[tuple
                 yield number, line
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise DataError(
-            f"{path}:{number}: the gzip data is cut short or damaged after this line ({error}); download it again"
+            f"{path}:{number + 1}: the gzip data is cut short or damaged in this line ({error}); download it again"
         ) from None
 
 
@@ -118,16 +118,23 @@ def _take(row: dict[str, Any], options: Options, path: Path, number: int, readin
     if first == number:
         reading.found.append(document)
     elif options.repeated_ids == "refuse":
-        raise DataError(f"{path}:{number}: id '{document.source}' is already on line {first}; ids must differ")
+        raise DataError(
+            f"{path}:{number}: id '{document.source}' is already on line {first}; "
+            "ids must differ, or set repeated_ids: first"
+        )
 
 
 def _row(line: bytes, where: str) -> dict[str, Any]:
     try:
-        row = json.loads(line.decode("utf-8-sig"), parse_constant=_refuse)
+        row = json.loads(line.decode("utf-8-sig").rstrip(), parse_constant=_refuse)
     except UnicodeDecodeError:
         raise
+    except json.JSONDecodeError as error:
+        raise DataError(
+            f"{where}: not valid JSON: {error.msg} at column {error.colno}; mend or delete this line"
+        ) from None
     except (ValueError, RecursionError) as error:
-        raise DataError(f"{where}: not valid JSON: {error}") from None
+        raise DataError(f"{where}: not valid JSON: {error}; mend or delete this line") from None
     if not isinstance(row, dict):
         raise DataError(f"{where}: one JSON object a line is expected, got {type(row).__name__}")
     return row
