@@ -81,7 +81,7 @@ extra: 1
 
 
 def test_a_section_that_is_missing(sections: dict[str, str], tmp_path: Path) -> None:
-    assert problems(GOOD, sections, tmp_path) == ["params.yaml:0: chunk: this section is missing"]
+    assert problems(GOOD, sections, tmp_path) == ["params.yaml: chunk: this section is missing"]
 
 
 def test_a_relation_between_keys(sections: dict[str, str], tmp_path: Path) -> None:

