@@ -62,3 +62,11 @@ def test_a_missing_input_is_named(project: Path, capsys: pytest.CaptureFixture[s
     with pytest.raises(SystemExit), stage.running("chunk", sections=("runtime",), reads=reads):
         pass
     assert "chunk: missing: data/documents.jsonl; run `dvc repro`" in capsys.readouterr().err
+
+
+def test_a_missing_file_that_params_name_is_theirs_to_mend(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit), stage.running("chunk", sections=("runtime",), named=lambda _: [Path("mine.json")]):
+        pass
+    assert capsys.readouterr().err == (
+        "chunk: params.yaml names mine.json, which is not there; put it there, or mend the name\n"
+    )

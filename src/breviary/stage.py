@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from breviary import config, tracking
-from breviary.errors import BreviaryError
+from breviary.errors import BreviaryError, ConfigError
 
 PARAMS = Path("params.yaml")
 
@@ -44,7 +44,10 @@ def running(
     """Run the block as stage `name`, which uses `sections` of params.yaml, the files `reads`, and those params name."""
     try:
         params = config.read(PARAMS).only(sections)
-        with tracking.run(name, params.plain(), [*reads, *named(params)]) as run:
+        own = named(params)
+        if absent := [str(path) for path in own if not path.exists()]:
+            raise ConfigError(f"{PARAMS} names {', '.join(absent)}, which is not there; put it there, or mend the name")
+        with tracking.run(name, params.plain(), [*reads, *own]) as run:
             yield Stage(name, params, run)
     except BreviaryError as error:
         print(f"{name}: {error}", file=sys.stderr)
