@@ -54,3 +54,8 @@ def test_ids_and_size_fit_the_model(tiny: Any) -> None:
 def test_sizes_out_of_range_are_refused(changes: dict[str, int]) -> None:
     with pytest.raises(ValidationError, match=next(iter(changes))):
         options(**changes)
+
+
+def test_no_progress_bar_where_there_is_no_terminal(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    kind.fetch(options(), tmp_path)
+    assert capfd.readouterr().err == ""

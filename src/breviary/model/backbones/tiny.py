@@ -11,6 +11,7 @@ from typing import Literal
 from pydantic import Field
 
 from breviary import artifacts, config
+from breviary.model import compute
 from breviary.records import content_hash
 
 
@@ -28,6 +29,7 @@ def fetch(options: Options, cache: Path) -> Path:
     """The folder of the model, made if it is not in `cache` yet."""
     folder = cache / f"tiny-{content_hash(json.dumps(options.model_dump(), sort_keys=True))}"
     if not folder.is_dir():
+        compute.quiet()
         with artifacts.atomic(folder) as temporary:
             _model(options).save_pretrained(temporary)
             _tokenizer().save_pretrained(temporary)
