@@ -7,7 +7,7 @@ import click
 from breviary import artifacts, config, stage
 from breviary.model import memory, resolve
 
-ROOM = 2e9  # bytes: both embedded models, their wheels, and a conversion
+ROOM = 2_000_000_000  # bytes: both embedded models, their wheels, and a conversion
 
 
 @click.command()

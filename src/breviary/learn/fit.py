@@ -4,7 +4,9 @@ The loop yields; this is who iterates.
 """
 
 import math
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,34 +42,30 @@ def fit(
     if not validation:
         raise TrainingError("there is not one example to validate on; see chunk.split.valid and metrics/mix.json")
     weights = adapt.trainable(model)
-    terms = objective.build(options.terms)
     plan = batches.steps(rows, epochs=options.epochs, batch=options.batch, seed=seed)
-    settings = options.optimizer
-    groups = optimizer.groups(
-        weights, lr=settings.lr, ratio=settings.loraplus_ratio, weight_decay=settings.weight_decay
-    )
-    adam = optimizer.create(settings.kind, groups, (settings.beta1, settings.beta2))
-    share = optimizer.schedule(options.schedule.kind, len(plan), options.schedule.warmup_share)
+    adam = _optimizer(weights, options)
     prepared, prepared_adam = accelerator.prepare(model, adam)
     progress = checkpoint.restore(scratch, weights, adam)
+    validate = partial(_validate, progress, prepared, validation, weights, options.micro_batch, pad, accelerator, log)
     if progress.step == 0:
-        _validate(prepared, validation, progress, weights, options, pad, accelerator, log)
+        validate()
     measured = loop.train(
         prepared,
-        terms,
+        objective.build(options.terms),
         prepared_adam,
-        share,
+        optimizer.schedule(options.schedule.kind, len(plan), options.schedule.warmup_share),
         _seeded(plan[progress.step :], progress.step, options.micro_batch, pad, seed + accelerator.process_index),
         accelerator=accelerator,
         max_grad_norm=options.max_grad_norm,
         first_step=progress.step,
     )
-    bar = tqdm(measured, total=len(plan), initial=progress.step, unit="step", disable=None)
-    for done in bar:
-        _note(done, progress, options.max_nonfinite_share, len(plan), log)
-        bar.set_postfix(loss=f"{done.terms['cross_entropy']:.3f}")
+    bar = tqdm(total=len(plan), initial=progress.step, unit="step", disable=None)
+    for done, seconds in _timed(measured):
+        _note(done, seconds, progress, options.max_nonfinite_share, len(plan), log)
+        bar.set_postfix(loss=f"{done.terms['cross_entropy']:.3f}", refresh=False)
+        bar.update()
         if progress.step % options.validate_every == 0 or progress.step == len(plan):
-            _validate(prepared, validation, progress, weights, options, pad, accelerator, log)
+            validate()
         if progress.step % options.checkpoint_every == 0 and accelerator.is_main_process:
             checkpoint.save(scratch, progress, weights, adam)
     if options.keep == "best":
@@ -75,6 +73,20 @@ def fit(
             for name, weight in weights.items():
                 weight.copy_(progress.best[name])
     return progress
+
+
+def _optimizer(weights: Mapping[str, Tensor], options: Options) -> torch.optim.Optimizer:
+    chosen = options.optimizer
+    groups = optimizer.groups(weights, lr=chosen.lr, ratio=chosen.loraplus_ratio, weight_decay=chosen.weight_decay)
+    return optimizer.create(chosen.kind, groups, (chosen.beta1, chosen.beta2))
+
+
+def _timed(measured: Iterator[loop.Measured]) -> Iterator[tuple[loop.Measured, float]]:
+    """Each step with the seconds that it took, without what is done between steps."""
+    started = time.perf_counter()
+    for done in measured:
+        yield done, time.perf_counter() - started
+        started = time.perf_counter()
 
 
 def _seeded(plan: Sequence[list[Row]], first: int, size: int, pad: int, seed: int) -> Iterator[list[Batch]]:
@@ -88,13 +100,15 @@ def _seeded(plan: Sequence[list[Row]], first: int, size: int, pad: int, seed: in
         yield list(batches.micro_batches(rows, size, pad))
 
 
-def _note(done: loop.Measured, progress: Progress, limit: float, steps: int, log: Log) -> None:
+def _note(done: loop.Measured, seconds: float, progress: Progress, limit: float, steps: int, log: Log) -> None:
     """Record one step. Raises TrainingError when a term was not finite in more than `limit` of all steps."""
     progress.step = done.step + 1
     values = {f"loss/{name}": value for name, value in done.terms.items()}
     values |= {"grad_norm": done.grad_norm} | {f"lr/{name}": value for name, value in done.lrs.items()}
     progress.curve.append({"step": progress.step, **_shown(values)})
-    log(values | {"tokens": done.tokens, "target_tokens": done.target_tokens}, progress.step)
+    tokens = {"tokens": done.tokens, "target_tokens": done.target_tokens}
+    speed = {f"{name}_per_second": count / seconds for name, count in tokens.items()}  # to MLflow, never to a file
+    log(values | tokens | speed, progress.step)
     for name in done.dropped:
         progress.dropped[name] = progress.dropped.get(name, 0) + 1
         log({f"nonfinite/{name}": progress.dropped[name]}, progress.step)
@@ -111,19 +125,18 @@ def _shown(values: Mapping[str, float]) -> dict[str, float]:
 
 
 def _validate(
+    progress: Progress,
     model: Any,
     validation: Mapping[str, Sequence[Row]],
-    progress: Progress,
     weights: Mapping[str, Tensor],
-    options: Options,
+    micro_batch: int,
     pad: int,
     accelerator: Accelerator,
     log: Log,
 ) -> None:
     """Measure the validation loss by domain and over all, and keep the weights where it is the lowest yet."""
     losses = {
-        f"valid/{domain}": loss(model, rows, options.micro_batch, pad, accelerator)
-        for domain, rows in validation.items()
+        f"valid/{domain}": loss(model, rows, micro_batch, pad, accelerator) for domain, rows in validation.items()
     }
     overall = sum(losses.values()) / len(losses)  # every domain counts the same, however many documents it has
     row = {"valid/mean": overall, **losses}
