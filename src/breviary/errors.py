@@ -12,6 +12,16 @@ The message is for the person who ran the command: where, what is wrong, what wo
 are several lines. A stage prints the message and exits with status 2.
 """
 
+from collections.abc import Sequence
+
+SHOWN = 10  # problems that one message lists
+
+
+def listed(problems: Sequence[str], remedy: str = "") -> str:
+    """The first problems, a line each, how many more there are, and what to do about them."""
+    more = f"... and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
+    return "\n".join([*problems[:SHOWN], *filter(None, [more, remedy])])
+
 
 class BreviaryError(Exception):
     """The root: the message alone must be enough to act on."""

@@ -16,7 +16,7 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 from breviary.data.prompts import Prompter
-from breviary.errors import DataError
+from breviary.errors import DataError, listed
 from breviary.records import Example
 
 IGNORED = -100  # a label that the loss skips
@@ -63,12 +63,11 @@ def rows(examples: Sequence[Example], prompter: Prompter) -> list[Row]:
         except DataError as error:
             problems.append(f"example {example.id} (document {example.document}, {example.title!r}): {error}")
     if problems:
-        more = [f"... and {len(problems) - 10} more"] if len(problems) > 10 else []
         remedy = (
             "for a long summary raise prompt.max_summary_tokens, or drop such documents with data.max_summary_words; "
             "leave a document without a token out of data.sources"
         )
-        raise DataError("\n".join([*problems[:10], *more, remedy]))
+        raise DataError(listed(problems, remedy))
     if not made:
         raise DataError("there is not one example to learn from; see metrics/mix.json")
     return made

@@ -12,11 +12,10 @@ from itertools import pairwise
 from typing import NoReturn
 
 from breviary.data.intake import ROLLING_CAPTIONS, SOUND_CAPTIONS, Parsed
-from breviary.errors import DataError
+from breviary.errors import DataError, listed
 
 ROLLING_SHARE = 0.3  # of neighbouring cues that must repeat words; of 102 ordinary tracks measured, at most 0.025
 TAGS = re.compile(r"</?[a-zA-Z0-9:][^<>]*>|\{\\[^{}]*\}")  # <c>, <v Name>, <00:00:01.000>, {\an8}
-SHOWN_PROBLEMS = 10
 SOUND = re.compile(r"\[[^\[\]]*\]|[♪♫\s]+")  # [Music], [Applause]
 
 
@@ -31,9 +30,8 @@ class Cue:
 
 def refuse(name: str, problems: Sequence[tuple[int, str]]) -> NoReturn:
     """Raise DataError with (line, what is wrong) of the cues of file `name` that cannot be read."""
-    shown = [f"{name}:{line}: {what}" for line, what in problems[:SHOWN_PROBLEMS]]
-    more = [f"... and {len(problems) - SHOWN_PROBLEMS} more"] if len(problems) > SHOWN_PROBLEMS else []
-    raise DataError("\n".join([*shown, *more, "mend these lines, get the captions again, or leave the file out"]))
+    lines = [f"{name}:{line}: {what}" for line, what in problems]
+    raise DataError(listed(lines, "mend these lines, get the captions again, or leave the file out"))
 
 
 def join(cues: Sequence[Cue]) -> Parsed:

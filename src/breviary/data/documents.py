@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from textwrap import indent
 from typing import Any
 
 from pydantic import Field, model_validator
@@ -29,11 +30,10 @@ from breviary.data.intake import (
     Found,
     Rejected,
 )
-from breviary.errors import ConfigError, DataError
+from breviary.errors import ConfigError, DataError, listed
 from breviary.records import Document, content_hash
 
 SOURCES = "breviary.data.sources"
-SHOWN = 10  # dropped documents named in an error
 
 
 class Options(config.Options):
@@ -155,13 +155,13 @@ def _check_share(documents: Sequence[Document], dropped: Sequence[Rejected], opt
     total = len(documents) + len(dropped)
     if documents and len(dropped) <= options.max_dropped_share * total:
         return
-    listed = "".join(f"\n  {each.source}: {each.reason}: {each.detail}" for each in dropped[:SHOWN])
-    listed += f"\n  ... and {len(dropped) - SHOWN} more" if len(dropped) > SHOWN else ""
+    lines = listed([f"{each.source}: {each.reason}: {each.detail}" for each in dropped])
+    shown = "\n" + indent(lines, "  ")
     if not documents:
-        raise DataError(f"none of {total} documents is left; mend them or relax data.*:{listed}")
+        raise DataError(f"none of {total} documents is left; mend them or relax data.*:{shown}")
     raise DataError(
         f"{len(dropped)} of {total} documents ({len(dropped) / total:.1%}) were dropped; data.max_dropped_share is "
-        f"{options.max_dropped_share:g}. Mend them, leave them out of the sources, or raise the share:{listed}"
+        f"{options.max_dropped_share:g}. Mend them, leave them out of the sources, or raise the share:{shown}"
     )
 
 

@@ -111,11 +111,6 @@ def coverage(left: Passages, right: Passages, share: float) -> Block:
     return block
 
 
-def cosines(left: Float[Tensor, "rows width"], right: Float[Tensor, "columns width"]) -> Block:
-    """The rows of left @ right.T."""
-    return lambda start, end: left[start:end] @ right.T
-
-
 def _highest(
     values: Float[Tensor, "passages others"], owners: Int[Tensor, " passages"], documents: int
 ) -> Float[Tensor, "documents others"]:

@@ -15,10 +15,8 @@ from pydantic import Field, field_validator
 from breviary import config
 from breviary.data import reading, signatures
 from breviary.data.intake import OVER_SIZE_LIMIT, UNDECODABLE, UNKNOWN_FORMAT, Found, Parsed, Rejected
-from breviary.errors import DataError
+from breviary.errors import DataError, listed
 from breviary.records import Document
-
-SHOWN_PROBLEMS = 10
 
 
 class Names(config.Options):
@@ -71,8 +69,7 @@ def read(options: Options, *, cache: Path) -> Iterator[Found | Rejected]:
         except DataError as error:
             problems.append(str(error))
     if problems:
-        more = [f"... and {len(problems) - SHOWN_PROBLEMS} more files"] if len(problems) > SHOWN_PROBLEMS else []
-        raise DataError("\n".join(problems[:SHOWN_PROBLEMS] + more))
+        raise DataError(listed(problems))
     yield from found
 
 

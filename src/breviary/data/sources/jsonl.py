@@ -14,10 +14,9 @@ from pydantic import Field
 from breviary import config
 from breviary.data import rows
 from breviary.data.intake import UNDECODABLE, Found, Rejected
-from breviary.errors import DataError
+from breviary.errors import SHOWN, DataError, listed
 from breviary.records import Document
 
-SHOWN_PROBLEMS = 10
 GZIP = b"\x1f\x8b"
 
 
@@ -102,8 +101,7 @@ def _documents(options: Options, path: Path, lines: Iterator[tuple[int, bytes]])
             reading.problems.append(str(error))
     problems = reading.problems or _hollow(options, path, reading)
     if problems:
-        more = [f"... and {len(problems) - SHOWN_PROBLEMS} more"] if len(problems) > SHOWN_PROBLEMS else []
-        raise DataError("\n".join(problems[:SHOWN_PROBLEMS] + more))
+        raise DataError(listed(problems))
     return reading.found
 
 
@@ -161,8 +159,6 @@ def _hollow(options: Options, path: Path, reading: _Reading) -> list[str]:
     if not (reading.names or reading.found):
         return [f"{path}: no record in the whole file"]
     if not reading.found:
-        have = [
-            f"{name}: {', '.join(sorted(known)[:SHOWN_PROBLEMS])}" for name, known in sorted(reading.values.items())
-        ]
+        have = [f"{name}: {', '.join(sorted(known)[:SHOWN])}" for name, known in sorted(reading.values.items())]
         return [f"{path}: no record matches where: {options.where}; there is {'; '.join(have)}"]
     return [f"{path}: {line}" for line in rows.unused(options.fields, reading.names)] if reading.names else []
