@@ -124,6 +124,7 @@ def test_every_stage_depends_on_exactly_the_code_that_it_runs() -> None:
     assert deps.rewritten() == (ROOT / "dvc.yaml").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_a_file_left_out_of_the_dependencies_is_found_and_put_back(tmp_path: Path) -> None:
     shutil.copytree(ROOT, tmp_path / "copy", ignore=_only("src", "stages", "profiles", "dvc.yaml", "params.yaml"))
     copy = tmp_path / "copy"
@@ -192,6 +193,7 @@ def test_checking_params_imports_nothing_heavy() -> None:
     assert done.stdout.split() == []
 
 
+@pytest.mark.slow
 def test_the_project_declares_exactly_what_it_imports() -> None:
     providers = packages_distributions()
     named = {_normal(requirement.split("==")[0]) for requirement in PROJECT["dependencies"]}

@@ -30,6 +30,7 @@ def test_sync_without_anything_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert (done.exit_code, done.output) == (0, "nothing to upload\n")
 
 
+@pytest.mark.slow
 def test_sync_says_what_it_could_not_upload(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from breviary import tracking
 

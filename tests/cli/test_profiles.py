@@ -28,6 +28,7 @@ def test_cpu_is_what_params_yaml_says(project: Path) -> None:
     assert overlays.changes("cpu") == [], "params.yaml was changed: change profiles/cpu.yaml in the same way"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_a_profile_is_valid_can_be_an_experiment_and_is_undone_by_cpu(name: str, project: Path) -> None:
     before = config.read(overlays.PARAMS).plain()

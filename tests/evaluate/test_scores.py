@@ -110,6 +110,7 @@ def test_baselines_stand_beside_the_models(evaluation):
     assert means["oracle"] > means["lead3"] > 0
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_and_another_model_or_metric_changes_no_digit(evaluation):
     assert astuple(evaluate()) == astuple(evaluation)
     smaller = scores.Options.model_validate({**PLAIN, "metrics": [{"kind": "length"}, {"kind": "rouge"}]})

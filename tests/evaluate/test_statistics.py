@@ -44,6 +44,7 @@ def test_there_is_no_interval_where_there_is_no_spread(values):
     assert astuple(mean(values)) == (pytest.approx(np.mean(values)), None, None, len(values))
 
 
+@pytest.mark.slow
 def test_coverage_of_the_interval_is_near_its_level():
     simulated = rng(11)
     truth, covered = 2.0, 0
@@ -65,6 +66,7 @@ def test_an_identical_pair_has_p_1_and_nothing_to_say(count):
     assert compare(values, values) == statistics.Comparison(0.0, None, None, 1.0, 0.0, None, count)
 
 
+@pytest.mark.slow
 @given(VALUES)
 @settings(deadline=None)
 def test_swapping_the_models_turns_the_sign_and_keeps_p(first):
@@ -94,6 +96,7 @@ def test_p_of_many_documents_is_near_the_exact_one_and_never_0():
     assert statistics.sign_flip(np.linspace(1, 2, 60), rng(), 999) == pytest.approx(2 / 1000)
 
 
+@pytest.mark.slow
 def test_p_is_below_its_level_as_often_as_it_may_be():
     simulated = rng(4)
     rejected = sum(statistics.sign_flip(simulated.normal(0, 1, 8), simulated, 999) <= 0.1 for _ in range(400))

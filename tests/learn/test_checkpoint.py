@@ -33,6 +33,7 @@ def progress(step: int, **more: Any) -> Progress:
     return Progress(step=step, curve=[{"step": step, "loss/cross_entropy": 1 / 3}], **more)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["adamw", "adamw_8bit"])
 def test_what_goes_on_from_a_checkpoint_is_what_went_on(kind: str, tiny: Any, tmp_path: Path) -> None:
     model, weights, adam = made(tiny, kind)

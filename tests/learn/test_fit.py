@@ -56,6 +56,7 @@ def same(left: dict[str, torch.Tensor], right: dict[str, torch.Tensor]) -> bool:
     return left.keys() == right.keys() and all(torch.equal(left[name], right[name]) for name in left)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "until", "rank"), [("adamw", 2, 4), ("adamw", 4, 4), ("adamw_8bit", 5, 64)])
 def test_a_killed_run_ends_as_an_uninterrupted_one(
     kind: str, until: int, rank: int, run: Callable[..., Progress], tiny: Any, make_options: Options

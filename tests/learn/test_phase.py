@@ -100,6 +100,7 @@ def test_a_phase_writes_its_adapter_numbers_and_curve(train: Phase, project: Pat
     assert float(rows[1]["lr/B"]) == 4 * float(rows[1]["lr/A"])
 
 
+@pytest.mark.slow
 def test_phases_repeat_to_the_byte_and_follow_each_other(train: Phase, project: Path, tiny: Any) -> None:
     first = train("phase1")
     second = train("phase2", "phase1")
@@ -112,6 +113,7 @@ def test_phases_repeat_to_the_byte_and_follow_each_other(train: Phase, project: 
     assert str(project.parent).encode() not in content and str(tiny.cache).encode() not in content
 
 
+@pytest.mark.slow
 def test_less_memory_gives_the_same_numbers(train: Phase, project: Path, tiny: Any) -> None:
     plain = train("phase1")
     again = prepared(project.parent / "again", tiny)

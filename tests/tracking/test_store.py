@@ -21,6 +21,7 @@ def runs_of(connection: store.Connection, wanted: str = "") -> list[Any]:
     return list(connection.client.search_runs([connection.experiment], wanted))
 
 
+@pytest.mark.slow
 def test_everything_that_a_stage_said_is_there(connection: store.Connection, project: Path) -> None:
     Path("documents.jsonl").write_text("{}\n")
     params = {"chunk": {"max_tokens": 512, "words": ["x" * 600]}}

