@@ -102,6 +102,10 @@ class Params:
             raise ConfigError(f"section '{name}' was not declared by this stage as {into.__module__}.{into.__name__}")
         return options
 
+    def all(self, into: type[SomeOptions]) -> dict[str, SomeOptions]:
+        """Every section that `into` describes, by name."""
+        return {name: options for name, options in self._checked.items() if isinstance(options, into)}
+
     def only(self, names: Iterable[str]) -> "Params":
         """The same params with no other sections than `names`."""
         kept = set(names)

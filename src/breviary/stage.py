@@ -26,6 +26,7 @@ class Stage:
     name: str
     params: config.Params
     run: tracking.Run
+    everything: config.Params  # all sections: for refusing early what a later stage would refuse, and for nothing else
 
     @property
     def runtime(self) -> config.Runtime:
@@ -43,12 +44,13 @@ def running(
 ) -> Iterator[Stage]:
     """Run the block as stage `name`, which uses `sections` of params.yaml, the files `reads`, and those params name."""
     try:
-        params = config.read(PARAMS).only(sections)
+        everything = config.read(PARAMS)
+        params = everything.only(sections)
         own = named(params)
         if absent := [str(path) for path in own if not path.exists()]:
             raise ConfigError(f"{PARAMS} names {', '.join(absent)}, which is not there; put it there, or mend the name")
         with tracking.run(name, params.plain(), [*reads, *own]) as run:
-            yield Stage(name, params, run)
+            yield Stage(name, params, run, everything)
     except BreviaryError as error:
         print(f"{name}: {error}", file=sys.stderr)
         sys.exit(2)

@@ -62,7 +62,7 @@ def train(project: Path, make_options: Any, monkeypatch: pytest.MonkeyPatch) -> 
         }
         Path("params.yaml").write_text(json.dumps(values))
         params = config.read(Path("params.yaml"), {section: config.SECTIONS[section] for section in values})
-        stage = Stage(f"train_{name}", params, tracking.Run(f"train_{name}", folder / "scratch" / name, None))
+        stage = Stage(f"train_{name}", params, tracking.Run(f"train_{name}", folder / "scratch" / name, None), params)
         try:
             phase.run(stage, name, previous)
         finally:
@@ -171,3 +171,19 @@ def test_a_phase_reads_the_mixture_and_the_phase_before() -> None:
     base = [Path("models/base.json"), Path("data/mixtures/valid.jsonl")]
     assert phase.reads("phase1", None) == [*base, Path("data/mixtures/phase1.jsonl")]
     assert phase.reads("phase2", "phase1") == [*base, Path("data/mixtures/phase2.jsonl"), Path("models/phase1")]
+
+
+def test_a_misspelt_term_of_a_later_phase_stops_the_first(
+    train: Phase, project: Path, make_options: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = config.read
+
+    def with_another_phase(path: Path, sections: Any) -> config.Params:
+        wrong = make_options().model_dump() | {"terms": {"cross_entropy": {"wieght": 1.0}}}
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"train_phase3": wrong}))
+        return read(path, dict(sections) | {"train_phase3": config.SECTIONS["train_phase3"]})
+
+    monkeypatch.setattr(config, "read", with_another_phase)
+    with pytest.raises(ConfigError, match=r"train_phase3\.terms\.cross_entropy\.wieght: unknown key"):
+        train("phase1")
+    assert not (project / "models/phase1").exists()

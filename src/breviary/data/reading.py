@@ -5,6 +5,7 @@ from pathlib import Path
 from breviary import catalogue
 from breviary.data import signatures
 from breviary.data.intake import Parsed
+from breviary.errors import DataError
 
 FORMATS = "breviary.data.formats"
 ALIASES = {"markdown": "md", "htm": "html", "text": "txt"}
@@ -23,7 +24,11 @@ def known() -> list[str]:
 
 def parse(file: Path) -> Parsed:
     """What `file` holds. Raises DataError where it is not of the format that its name says, or is broken."""
-    raw, format_ = file.read_bytes(), format_of(file)
+    try:
+        raw = file.read_bytes()
+    except OSError as error:
+        raise DataError(f"{file}: cannot be read ({error.strerror}); mend its permissions, or leave it out") from None
+    format_ = format_of(file)
     reader = catalogue.resolve(FORMATS, format_)
     signatures.check(raw, format_, str(file))
     return reader.parse(raw, str(file)) if raw.strip() else Parsed(text="")

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 from breviary import artifacts, config
 from breviary.data import batches, prompts, tokens
@@ -35,11 +36,8 @@ def run(stage: Stage, phase: str, previous: str | None) -> None:
     adapter = stage.params.section("adapter", config.Options)
     arithmetic = stage.params.section("compute", compute.Options)
     prompting = stage.params.section("prompt", prompts.Options)
-    objective.build(options.terms, f"params.yaml: {stage.name}.terms")  # refused here, before minutes of loading
+    _refuse_early(stage.everything, arithmetic, adapter, prompting)
     folder, identity = resolve.folder(BASE), resolve.identity(BASE)
-    shape = artifacts.read_json(BASE)["config"]
-    needed = memory.for_phase(shape, arithmetic, adapter, prompting, options)
-    memory.require(stage.name, needed, memory.available())
     prompter = prompts.build(prompting, tokens.load(folder), resolve.window(BASE), chat.frame)
     rows = batches.rows(artifacts.read_records(mixture(phase), Example), prompter)
     validation = _by_domain(artifacts.read_records(VALID, Example), prompter)
@@ -67,6 +65,16 @@ def run(stage: Stage, phase: str, previous: str | None) -> None:
     )
     if accelerator.is_main_process:
         _write(stage, phase, identity, model, progress)
+
+
+def _refuse_early(params: config.Params, arithmetic: compute.Options, adapter: Any, prompting: prompts.Options) -> None:
+    """Raise for what would stop this phase or another one, before hours are spent on training the first."""
+    phases = params.all(Options)
+    for name, options in phases.items():
+        objective.build(options.terms, f"params.yaml: {name}.terms")
+    shape, there = artifacts.read_json(BASE)["config"], memory.available()
+    for name, options in phases.items():
+        memory.require(name, memory.for_phase(shape, arithmetic, adapter, prompting, options), there)
 
 
 def _by_domain(examples: list[Example], prompter: prompts.Prompter) -> dict[str, list[Row]]:
