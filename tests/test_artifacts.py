@@ -23,6 +23,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("artifacts")
 
 
+@pytest.mark.slow
 @given(texts=st.lists(st.tuples(TEXT, TEXT, TEXT, TEXT, TEXT), max_size=4), times=TIMES)
 def test_records_come_back(texts: list[tuple[str, ...]], times: list[tuple[int, float]], folder: Path) -> None:
     documents = [Document(*parts, times=tuple(times)) for parts in texts]

@@ -154,6 +154,7 @@ def test_cues_are_cut_regardless_of_sentence_ends():
     assert sum(ends) / len(ends) < 0.25
 
 
+@pytest.mark.slow
 def test_the_captions_are_what_the_script_writes(script: ModuleType):
     stale = [
         name

@@ -119,6 +119,7 @@ def test_imports_keep_their_contracts() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_every_stage_depends_on_exactly_the_code_that_it_runs() -> None:
     assert not deps.problems(), "\n".join([*deps.problems(), "mend with: python tools/deps.py --write"])
     assert deps.rewritten() == (ROOT / "dvc.yaml").read_text(encoding="utf-8")
@@ -183,6 +184,7 @@ def test_a_file_holds_one_idea(file: Path) -> None:
     assert len(file.read_text(encoding="utf-8").splitlines()) <= 300
 
 
+@pytest.mark.slow
 def test_checking_params_imports_nothing_heavy() -> None:
     code = (
         "import sys; from importlib import import_module; from breviary.config import SECTIONS; "

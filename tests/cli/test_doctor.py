@@ -18,6 +18,7 @@ def test_a_package_that_is_missing_is_bad() -> None:
     )
 
 
+@pytest.mark.slow
 def test_the_index_is_asked_through_pip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An index on a closed port, as pip's own settings name it."""
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:1/simple")

@@ -89,6 +89,7 @@ def test_six_documents_that_all_improve_have_the_smallest_p_there_is():
     assert compare([0.5, 0.6, 0.7, 0.8, 0.9, 1.0], [0.1] * 6).p == 2 / 64
 
 
+@pytest.mark.slow
 def test_p_of_many_documents_is_near_the_exact_one_and_never_0():
     differences = rng(5).normal(0.25, 1, 16)
     exact = statistics.sign_flip(differences, rng(), 2**16)

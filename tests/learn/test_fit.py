@@ -78,6 +78,7 @@ def test_a_killed_run_ends_as_an_uninterrupted_one(
     assert [row["step"] for row in progress.curve] == [0, 1, 2, 3, 4, 5, 6]
 
 
+@pytest.mark.slow
 def test_dropout_is_drawn_anew_at_every_step(run: Callable[..., Progress], tiny: Any, make_options: Options) -> None:
     """Or the comparison above would show nothing."""
     with_, without = tiny.adapted(dropout=0.3), tiny.adapted()
@@ -227,6 +228,7 @@ def test_a_checkpoint_of_another_adapter_is_refused(
         run(tiny.adapted(rank=8), make_options())
 
 
+@pytest.mark.slow
 def test_gradient_checkpointing_changes_no_step(run: Callable[..., Progress], tiny: Any, make_options: Options) -> None:
     plain, saving = tiny.adapted(dropout=0.3), tiny.adapted(dropout=0.3)
     saving.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})

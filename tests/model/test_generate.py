@@ -51,6 +51,7 @@ def test_a_batch_writes_what_each_prompt_writes_alone(model: Any, tiny: Any, pro
     assert [made.text for made in generate(model, tiny.tokenizer, prompts, GREEDY)] == texts
 
 
+@pytest.mark.slow
 def test_beams_write_what_each_prompt_writes_alone(model: Any, tiny: Any, prompts: list[Prompt]) -> None:
     settings = GREEDY | {"num_beams": 3}
     texts = [tiny.tokenizer.decode(alone(model, prompt, **settings)).strip() for prompt in prompts]
@@ -111,6 +112,7 @@ class Numbers(Tokenizer):
         return " ".join(map(str, ids))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [1, 2, 3])
 def test_no_summary_repeats_an_ngram(size: int, model: Any, tiny: Any, prompts: list[Prompt]) -> None:
     numbers = Numbers(**vars(tiny.tokenizer))
@@ -135,6 +137,7 @@ def test_exactly_the_tokens_that_would_repeat_are_forbidden(prompt: list[int], w
         assert (scores[0, token] == float("-inf")) == (last in grams)
 
 
+@pytest.mark.slow
 @given(TOKENS, st.integers(1, 3), st.integers(0, 2**31))
 def test_what_it_lets_pass_never_holds_an_ngram_twice(prompt: list[int], size: int, seed: int) -> None:
     draw, ids = torch.Generator().manual_seed(seed), list(prompt)

@@ -59,6 +59,7 @@ def written(project: Path) -> dict[str, bytes]:
     return {file.relative_to(project).as_posix(): file.read_bytes() for file in files}
 
 
+@pytest.mark.slow
 def test_every_file_is_written_and_the_table_is_printed(project):
     stale = project / "metrics/scores/phase9.json"
     artifacts.write_json(stale, {})

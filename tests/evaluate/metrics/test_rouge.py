@@ -28,6 +28,7 @@ def test_agrees_with_rouge_score_on_sentences_put_on_lines():
     assert expected["rougeLsum"] > expected["rougeL"]
 
 
+@pytest.mark.slow
 @given(TEXT, TEXT)
 def test_agrees_with_rouge_score_on_ascii_text(prediction, reference):
     scorer = RougeScorer(["rouge1", "rouge2", "rougeL"], use_stemmer=True)
