@@ -34,15 +34,7 @@ def load(model: Any, folder: Path, identity: str, *, trainable: bool) -> Any:
     from peft import PeftModel, get_peft_model_state_dict
     from safetensors import SafetensorError, safe_open
 
-    binding = artifacts.read_json(folder / BINDING)
-    missing = [name for name in FILES if not (folder / name).is_file()]
-    if missing:  # PEFT would ask the hub for them, or open a pickle
-        raise ArtifactError(f"{folder}: {', '.join(missing)} missing; delete it and run the stage that writes it")
-    if binding["weights"] != identity:
-        raise ModelError(
-            f"{folder}: this adapter was trained on backbone weights {binding['weights']}, not on {identity}; "
-            "run `dvc repro` to train one for this backbone, or set `backbone` in params.yaml back"
-        )
+    require_bound(folder, identity)
     try:
         with _quiet():
             adapted = PeftModel.from_pretrained(model, str(folder), is_trainable=trainable)
@@ -54,6 +46,19 @@ def load(model: Any, folder: Path, identity: str, *, trainable: bool) -> Any:
         remedy = "delete it and run the stage that writes it"
         raise ArtifactError(f"{folder}: damaged adapter ({error}); {remedy}") from None
     return adapted
+
+
+def require_bound(folder: Path, identity: str) -> None:
+    """Raise ArtifactError if files of the adapter in `folder` are missing, ModelError if it is of other weights."""
+    binding = artifacts.read_json(folder / BINDING)
+    missing = [name for name in FILES if not (folder / name).is_file()]
+    if missing:  # PEFT would ask the hub for them, or open a pickle
+        raise ArtifactError(f"{folder}: {', '.join(missing)} missing; delete it and run the stage that writes it")
+    if binding["weights"] != identity:
+        raise ModelError(
+            f"{folder}: this adapter was trained on backbone weights {binding['weights']}, not on {identity}; "
+            "run `dvc repro` to train one for this backbone, or set `backbone` in params.yaml back"
+        )
 
 
 def save(model: Any, folder: Path, identity: str) -> None:
