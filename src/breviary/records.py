@@ -104,6 +104,22 @@ class Prediction:
     truncated: bool  # the document did not fit the prompt's budget
 
 
+@dataclass(frozen=True)
+class Likelihood:
+    """How much one model is surprised by what people wrote: negative log-likelihoods, each token given those before it.
+
+    Where something was not measured it has 0 tokens.
+    """
+
+    document: str
+    domain: str
+    model: str  # "base", "phase1", ...
+    summary_nats: float  # of the reference summary after the prompt, summed over its tokens
+    summary_tokens: int  # with the token that ends the summary
+    text_nats: float  # of the beginning of the document itself, without a prompt
+    text_tokens: int
+
+
 def content_hash(*parts: str) -> str:
     """16 hexadecimal digits that depend on every part and on where one part ends and the next begins."""
     digest = hashlib.sha256(json.dumps(parts, ensure_ascii=False).encode())

@@ -15,12 +15,12 @@ def summarise(file: Path, model: str | None) -> None:
     """
     from breviary import config
     from breviary.stage import PARAMS
-    from breviary.summarise import summariser
+    from breviary.summarise import backbone, summariser
 
     params = config.read(PARAMS)
     adapter = _adapter(model)
     text = _text(file)
-    prompter = summariser.prompter(params)
+    prompter = backbone.prompter(params)
     prompt = prompter.prompt(text)
     if prompt.truncated:
         share = prompter.room / prompter.tokenizer.count(text)

@@ -156,6 +156,20 @@ def generation(
     )
 
 
+def scoring(
+    shape: Shape, *, precision: str, quantisation: str, batch: int, max_tokens: int, positions: int
+) -> Estimate:
+    """The peak of forward passes that keep nothing but the logits of `positions` tokens."""
+    wide = COMPUTE_BYTES[precision]
+    return Estimate(
+        weights=weights(shape, precision=precision, quantisation=quantisation),
+        adapter=0,
+        activations=batch * max_tokens * (8 * shape.width + 3 * wide * shape.mlp),  # one layer at a time
+        logits=positions * shape.vocab * 4 * 3,
+        runtime=_runtime(shape, precision, quantisation),
+    )
+
+
 def _runtime(shape: Shape, precision: str, quantisation: str) -> int:
     matrix = 0 if quantisation == "none" else shape.width * shape.mlp * COMPUTE_BYTES[precision]
     return RUNTIME + matrix
@@ -188,6 +202,18 @@ def for_prediction(config: Mapping[str, Any], compute: Any, prompt: Any, predict
         max_tokens=prompt.max_tokens,
         max_new_tokens=predict.max_new_tokens,
         beams=predict.decoding.beams,
+    )
+
+
+def for_likelihood(config: Mapping[str, Any], compute: Any, prompt: Any, likelihood: Any, positions: int) -> Estimate:
+    """The same for likelihoods, `positions` targets at a time; one long target may be more than that."""
+    return scoring(
+        shape(config),
+        precision=compute.precision,
+        quantisation=compute.quantisation,
+        batch=likelihood.batch_size,
+        max_tokens=max(prompt.max_tokens, likelihood.text_tokens),
+        positions=max(positions, prompt.max_summary_tokens, likelihood.text_tokens),
     )
 
 
@@ -238,8 +264,9 @@ def require(what: str, needed: Estimate, found: Memory) -> None:
 REMEDIES = {
     "weights": "choose compute.quantisation: nf4, compute.precision: bf16 or a smaller backbone",
     "adapter": "lower adapter.rank, or choose optimizer.kind: adamw_8bit",
-    "activations": "lower micro_batch (predict.batch_size) or prompt.max_tokens, or set gradient_checkpointing: true",
-    "logits": "lower micro_batch (predict.batch_size) or prompt.max_summary_tokens",
+    "activations": "lower micro_batch (predict.batch_size, likelihood.batch_size) or prompt.max_tokens, or set "
+    "gradient_checkpointing: true",
+    "logits": "lower micro_batch (predict.batch_size), prompt.max_summary_tokens or likelihood.text_tokens",
     "runtime": "close other programs",
 }
 

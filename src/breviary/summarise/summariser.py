@@ -3,21 +3,12 @@
 from functools import partial
 from pathlib import Path
 
-from breviary import artifacts, config
+from breviary import config
 from breviary.data import prompts, tokens
-from breviary.model import chat, compute, memory, resolve
-from breviary.summarise import predictions
+from breviary.model import compute, memory
+from breviary.summarise import backbone, predictions
 
-BASE = Path("models/base.json")
-SECTIONS = ("runtime", "compute", "prompt", "predict")
-
-
-def prompter(params: config.Params) -> prompts.Prompter:
-    """The backbone's prompts. No model is loaded."""
-    folder = resolve.folder(BASE)
-    return prompts.build(
-        params.section("prompt", prompts.Options), tokens.load(folder), resolve.window(BASE), chat.frame
-    )
+SECTIONS = (*backbone.SECTIONS, "predict")
 
 
 def generator(params: config.Params, adapter: Path | None, tokenizer: tokens.Tokenizer) -> predictions.Generate:
@@ -28,15 +19,10 @@ def generator(params: config.Params, adapter: Path | None, tokenizer: tokens.Tok
     options = params.section("predict", predictions.Options)
     arithmetic = params.section("compute", compute.Options)
     prompting = params.section("prompt", prompts.Options)
-    runtime = params.section("runtime", config.Runtime)
-    needed = memory.for_prediction(artifacts.read_json(BASE)["config"], arithmetic, prompting, options)
-    memory.require("generation", needed, memory.available())
+    needed = memory.for_prediction(backbone.shape(), arithmetic, prompting, options)
+    model = backbone.load(params, adapter, "generation", needed)
 
-    from breviary.model import adapt, generate
+    from breviary.model import generate
 
-    compute.prepare(runtime)
-    model = compute.load(resolve.folder(BASE), arithmetic)
-    if adapter:
-        model = adapt.load(model, adapter, resolve.identity(BASE), trainable=False)
-    settings = predictions.generation(options)
-    return partial(generate.generate, model.eval(), tokenizer, settings=settings, seed=runtime.seed)
+    settings, seed = predictions.generation(options), params.section("runtime", config.Runtime).seed
+    return partial(generate.generate, model, tokenizer, settings=settings, seed=seed)

@@ -1,0 +1,32 @@
+"""Measure how likely one model finds the reference summaries of the test documents, and their plain text."""
+
+from pathlib import Path
+
+import click
+
+from breviary import artifacts, stage
+from breviary.records import Document
+from breviary.summarise import backbone, likelihoods, predictions
+
+DOCUMENTS, SPLITS = Path("data/documents.jsonl"), Path("data/splits.json")
+
+
+@click.command()
+@click.argument("model", type=click.Choice(["base", "phase1", "phase2", "phase3"]))
+def main(model: str) -> None:
+    """Write data/likelihoods/MODEL.jsonl: of the backbone itself ("base") or with the adapter of a phase."""
+    adapter = None if model == "base" else Path("models", model)
+    reads = (backbone.BASE, DOCUMENTS, SPLITS, *([adapter] if adapter else []))
+    with stage.running(f"likelihood@{model}", sections=likelihoods.SECTIONS, reads=reads) as run:
+        options = run.params.section("likelihood", likelihoods.Options)
+        documents = predictions.select(
+            artifacts.read_records(DOCUMENTS, Document), artifacts.read_json(SPLITS), options.split, options.limit
+        )
+        prompter = backbone.prompter(run.params)
+        measured = likelihoods.measure(model, likelihoods.loaded(run.params, adapter), documents, prompter, options)
+        artifacts.write_records(Path("data/likelihoods", f"{model}.jsonl"), measured)
+        run.run.metrics(likelihoods.means(measured))
+
+
+if __name__ == "__main__":
+    main()
