@@ -64,8 +64,8 @@ def evaluation() -> scores.Evaluation:
 
 
 def test_every_document_of_every_model_has_every_score(evaluation):
-    assert list(evaluation.summaries) == ["base", "phase1", "lead3", "oracle"]
-    assert len(evaluation.scored) == 16 * 4
+    assert list(evaluation.summaries) == ["base", "phase1", "lead3", "oracle", "reference"]
+    assert len(evaluation.scored) == 16 * 5
     assert all(each.scores.keys() == evaluation.directions.keys() for each in evaluation.scored)
     first = evaluation.scored[0]
     assert (first.document, first.model, first.domain) == ("d00", "base", "paper")
@@ -106,8 +106,16 @@ def test_baselines_stand_beside_the_models(evaluation):
     lead = evaluation.summaries["lead3"]["d00"]
     assert documents()[0].text.startswith(lead)
     assert lead.count(".") == 3
-    means = {model: evaluation.estimates[model, "overall", "rouge1"].mean for model in evaluation.summaries}
+    means = {model: evaluation.estimates[model, "overall", "rouge1"].mean for model in ("lead3", "oracle")}
     assert means["oracle"] > means["lead3"] > 0
+
+
+def test_the_references_are_described_and_not_judged(evaluation):
+    rows = [each for each in evaluation.scored if each.model == "reference"]
+    assert [each.scores["words"] for each in rows] == [len(each.summary.split()) for each in documents()]
+    described = {metric for model, _, metric in evaluation.estimates if model == "reference"}
+    assert described == {metric for metric, higher in evaluation.directions.items() if higher is None}
+    assert all(each.scores[metric] is None for each in rows for metric in ("rouge1", "rouge2", "rougeL", "rougeLsum"))
 
 
 @pytest.mark.slow

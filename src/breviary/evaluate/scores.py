@@ -1,8 +1,9 @@
 """Every model's summary of every test document, scored; then means with intervals, and each model against one of them.
 
-Scores are kept for each document: what a mean hides, and what any paired comparison needs. Beside the models stand two
-rows that need none, `lead3` and `oracle` (see `baselines.py`). "overall" is the mean over all documents, whatever their
-domain, so a domain with more documents weighs more.
+Scores are kept for each document: what a mean hides, and what any paired comparison needs. Beside the models stand
+three rows that need none: `lead3` and `oracle` (see `baselines.py`), and `reference`, which says how long, how new and
+in which style people wrote. It has no score that can be better or worse: against itself it is perfect. "overall" is the
+mean over all documents, whatever their domain, so a domain with more documents weighs more.
 
 A score that does not exist (the compression of an empty summary, ROUGE without a reference) is null in the records and
 left out of means, whose `n` says how many documents they are over.
@@ -25,10 +26,11 @@ from tqdm import tqdm
 from breviary import catalogue, config
 from breviary.errors import ArtifactError, ConfigError, DataError
 from breviary.evaluate import baselines, statistics
-from breviary.records import Document, Prediction, content_hash
+from breviary.records import Document, Prediction
 
 METRICS = "breviary.evaluate.metrics"
-BASELINES = ("lead3", "oracle")
+REFERENCE = "reference"
+BASELINES = ("lead3", "oracle", REFERENCE)
 OVERALL = "overall"
 
 Key = tuple[str, str, str]  # model, domain or OVERALL, metric
@@ -134,7 +136,7 @@ def evaluate(
         raise DataError(f"evaluate.target: no {target.metric} in domain '{target.domain}' (domains here: {known})")
     chance = {"resamples": options.resamples, "level": options.level}
     estimates = {
-        key: statistics.mean(np.array(list(found.values())), _generator(seed, "mean", *key), **chance)
+        key: statistics.mean(np.array(list(found.values())), statistics.generator(seed, "mean", *key), **chance)
         for key, found in values.items()
     }
     settings = {kind: metric.SETTINGS for kind, metric in zip(kinds, metrics, strict=True)}
@@ -149,6 +151,7 @@ def score(
 ) -> list[Scored]:
     """Every metric of every summary, by document id and in the order of the models."""
     ids = sorted({name for texts in summaries.values() for name in texts})
+    judging = {metric for metric, higher in directions_of(metrics).items() if higher is not None}
     scored = []
     for name in tqdm(ids, desc="evaluate", unit="documents", disable=None):
         document = documents[name]
@@ -156,8 +159,9 @@ def score(
             found: dict[str, float] = {}
             for metric in metrics:
                 found |= metric.score(texts[name], document.summary, document.text)
-            finite = {key: value if isfinite(value) else None for key, value in found.items()}
-            scored.append(Scored(name, document.domain, model, finite))
+            without = judging if model == REFERENCE else ()
+            kept = {key: value if isfinite(value) and key not in without else None for key, value in found.items()}
+            scored.append(Scored(name, document.domain, model, kept))
     return scored
 
 
@@ -188,6 +192,7 @@ def _summaries(
     texts = {name: documents[name] for name in sorted(wanted)}
     summaries["lead3"] = {name: baselines.lead(each.text) for name, each in texts.items()}
     summaries["oracle"] = {name: baselines.oracle(each.text, each.summary) for name, each in texts.items()}
+    summaries[REFERENCE] = {name: each.summary for name, each in texts.items()}
     return summaries
 
 
@@ -214,13 +219,9 @@ def _compare(
         if model in (against, *BASELINES) or not both:
             continue
         first, second = (np.array([scores[name] for name in both]) for scores in (mine, theirs))
-        found[key] = statistics.compare(first, second, _generator(seed, "compare", *key, against), **chance)
+        found[key] = statistics.compare(first, second, statistics.generator(seed, "compare", *key, against), **chance)
     corrected: dict[Key, float] = {}
     for metric in dict.fromkeys(metric for _, _, metric in found):
         family = [key for key in found if key[2] == metric]
         corrected |= zip(family, statistics.holm([found[key].p for key in family]), strict=True)
     return {key: Compared(comparison, corrected[key]) for key, comparison in found.items()}
-
-
-def _generator(seed: int, *name: str) -> np.random.Generator:
-    return np.random.default_rng([seed, int(content_hash(*name), 16)])

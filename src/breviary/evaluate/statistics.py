@@ -12,7 +12,7 @@ Difference of two models: always paired, on the same documents.
 Several p-values: Holm 1979.
 
 These speak of the sampling of documents only. A claim about a *method* needs several training seeds.
-Every function takes its numpy Generator, so the same seed gives the same digits.
+Every function takes its numpy Generator, so the same seed gives the same digits; `generator` makes one for each number.
 """
 
 import math
@@ -23,6 +23,8 @@ from importlib.metadata import version
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
+
+from breviary.records import content_hash
 
 SAME = 1e-12  # relative; differences below it are rounding
 
@@ -48,6 +50,11 @@ class Comparison:
     above: float
     effect: float | None
     n: int
+
+
+def generator(seed: int, *name: str) -> np.random.Generator:
+    """A generator of the seed and the name alone, so that one number more or less changes no digit of the others."""
+    return np.random.default_rng([seed, int(content_hash(*name), 16)])
 
 
 def mean(
