@@ -21,7 +21,7 @@ def main() -> None:
     with stage.running("chunk", sections=("runtime", "chunk"), reads=(DOCUMENTS, BASE)) as run:
         options = run.params.section("chunk", chunks.Options)
         documents = artifacts.read_records(DOCUMENTS, Document)
-        split_of = chunks.splits(documents, valid=options.split.valid, test=options.split.test, seed=run.runtime.seed)
+        split_of = chunks.drawn(documents, options.split, run.runtime.seed)
         offsets = tokens.load(resolve.folder(BASE)).offsets
         shown = tqdm(documents, disable=None, unit="documents", desc="chunk")
         found = chunks.chunk(shown, split_of, offsets, options)

@@ -175,3 +175,10 @@ def test_a_group_that_spans_domains_stays_whole():
     drawn = draw(documents)
     assert all(len({drawn[each.id] for each in documents if each.group == f"g{n}"}) == 1 for n in range(20))
     assert set(drawn.values()) == {"train", "valid", "test"}
+
+
+def test_a_split_with_a_seed_of_its_own_stays_over_training_seeds():
+    documents = corpus({"paper": 40})
+    own, shared = chunks.Split(valid=0.1, test=0.25, seed=3), chunks.Split(valid=0.1, test=0.25)
+    assert chunks.drawn(documents, own, 17) == chunks.drawn(documents, own, 18) == draw(documents, 3)
+    assert chunks.drawn(documents, shared, 17) == draw(documents, 17) != chunks.drawn(documents, shared, 18)

@@ -26,6 +26,7 @@ class Split(config.Options):
 
     valid: float = Field(gt=0, lt=1)
     test: float = Field(gt=0, lt=1)
+    seed: int | None = Field(default=None, ge=0, lt=2**31)  # null: runtime.seed; a number keeps the split over seeds
 
     @model_validator(mode="after")
     def _leaves_something_to_train_on(self) -> "Split":
@@ -156,6 +157,13 @@ def _window(text: str, parts: list[Span], first: int, last: int, offsets: Offset
     inside = text[start:end]
     start, end = start + len(inside) - len(inside.lstrip()), end - len(inside) + len(inside.rstrip())
     return start, end, len(offsets(text[start:end]))
+
+
+def drawn(documents: Iterable[Document], split: Split, seed: int) -> dict[str, str]:
+    """Split of each document id. `seed` counts where the options name none: training seeds that are to be compared on
+    the same documents share a split, and runs that are to vary in everything do not."""
+    chosen = seed if split.seed is None else split.seed
+    return splits(documents, valid=split.valid, test=split.test, seed=chosen)
 
 
 def splits(documents: Iterable[Document], *, valid: float, test: float, seed: int) -> dict[str, str]:
