@@ -77,9 +77,7 @@ def test_coverage_is_near_its_level_whatever_differs_most(count: int, of_seed: f
         values = table(simulated, count, 40, of_seed, of_document, rest)
         found = seeds.interval(values.mean(), seeds.draws(values, simulated, resamples=499)[:, 0], level=0.9)
         covered += found.low <= 0 <= found.high
-    assert (
-        0.85 <= covered / 400 <= 0.97
-    )  # the rest counts with both factors: wider. 400 tries have a standard error of 0.015
+    assert 0.85 <= covered / 400 <= 0.97  # a standard error is 0.015; the rest counts with both factors
 
 
 @pytest.mark.slow
