@@ -1,4 +1,4 @@
-"""Score the predictions of every model, compare the phases with the base model, print and record the table."""
+"""Score every model's predictions, compare the phases with the base model, and say what each phase taught and cost."""
 
 from pathlib import Path
 
@@ -6,38 +6,51 @@ import click
 
 from breviary import artifacts, stage
 from breviary.errors import ConfigError
-from breviary.evaluate import scores, tables
-from breviary.records import Document, Prediction
+from breviary.evaluate import measures, scores, tables, transfer, transfer_tables
+from breviary.records import Document, Example, Likelihood, Prediction
 
+PHASES = ("phase1", "phase2", "phase3")
+MODELS = ("base", *PHASES)
 DOCUMENTS, SPLITS = Path("data/documents.jsonl"), Path("data/splits.json")
-PREDICTIONS = {model: Path("data/predictions", f"{model}.jsonl") for model in ("base", "phase1", "phase2", "phase3")}
+MIXTURES = {phase: Path("data/mixtures", f"{phase}.jsonl") for phase in PHASES}
+PREDICTIONS = {model: Path("data/predictions", f"{model}.jsonl") for model in MODELS}
+LIKELIHOODS = {model: Path("data/likelihoods", f"{model}.jsonl") for model in MODELS}
 SCORES, FULL = Path("data/scores.jsonl"), Path("data/evaluation.json")  # too much for a row of `dvc metrics show`
 BRIEF, TARGET = Path("metrics/scores"), Path("metrics/evaluate.json")
+TRANSFER, CURVE = Path("metrics/transfer.json"), Path("metrics/curves/transfer.csv")
 
 
 @click.command()
 def main() -> None:
-    """Evaluate data/predictions/<model>.jsonl of each of evaluate.models."""
-    reads = (DOCUMENTS, SPLITS, *PREDICTIONS.values())
+    """Evaluate data/predictions/<model>.jsonl and data/likelihoods/<model>.jsonl of each of evaluate.models."""
+    reads = (DOCUMENTS, SPLITS, *MIXTURES.values(), *PREDICTIONS.values(), *LIKELIHOODS.values())
     with stage.running("evaluate", sections=("runtime", "evaluate"), reads=reads) as run:
-        options = run.params.section("evaluate", scores.Options)
-        if unknown := [model for model in options.models if model not in PREDICTIONS]:
-            raise ConfigError(f"evaluate.models: no stage predicts '{unknown[0]}' (known: {', '.join(PREDICTIONS)})")
+        options, seed = run.params.section("evaluate", scores.Options), run.runtime.seed
+        if unknown := [model for model in options.models if model not in MODELS]:
+            raise ConfigError(f"evaluate.models: no stage predicts '{unknown[0]}' (known: {', '.join(MODELS)})")
         target = options.target
         documents = artifacts.read_records(DOCUMENTS, Document)
         predictions = {model: artifacts.read_records(PREDICTIONS[model], Prediction) for model in options.models}
-        found = scores.evaluate(documents, artifacts.read_json(SPLITS), predictions, options, run.runtime.seed)
+        likelihoods = {model: artifacts.read_records(LIKELIHOODS[model], Likelihood) for model in options.models}
+        mixtures = {phase: artifacts.read_records(path, Example) for phase, path in MIXTURES.items()}
+        found = scores.evaluate(documents, artifacts.read_json(SPLITS), predictions, options, seed)
+        compared = measures.measures(likelihoods, found.scored, documents)
+        chance = {"seed": seed, "resamples": options.resamples, "level": options.level}
+        taught = transfer.transfers(compared, documents, mixtures, MODELS, **chance)
         artifacts.write_records(SCORES, found.scored)
         full = tables.full(found, target)
-        artifacts.write_json(FULL, full)
+        artifacts.write_json(FULL, full | {"transfer": transfer_tables.full(taught)})
         artifacts.write_json(TARGET, {"target": full["target"]})
         with artifacts.atomic(BRIEF) as folder:
             for model in found.summaries:
-                artifacts.write_json(folder / f"{model}.json", tables.brief(found, model))
-        run.run.metrics(tables.tracked(found, target))
+                if brief := tables.brief(found, model):
+                    artifacts.write_json(folder / f"{model}.json", brief)
+        artifacts.write_json(TRANSFER, transfer_tables.brief(taught))
+        artifacts.write_text(CURVE, transfer_tables.curve(taught))
+        run.run.metrics(tables.tracked(found, target) | transfer_tables.tracked(taught))
         run.run.table("samples", tables.samples(found, documents, target))
         run.run.artifacts(FULL)
-        click.echo(tables.terminal(found, target))
+        click.echo(f"{tables.terminal(found, target)}\n\n{transfer_tables.terminal(taught, options.level)}")
 
 
 if __name__ == "__main__":

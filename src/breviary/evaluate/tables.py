@@ -20,14 +20,19 @@ SAMPLES = 5
 DIGITS = 4  # of a score between 0 and 1; intervals are wider than the fifth digit by far
 
 
+def rounded(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values, numbers to six digits."""
+    return {name: round(value, 6) if isinstance(value, float) else value for name, value in values.items()}
+
+
 def full(evaluation: Evaluation, target: Target) -> dict[str, Any]:
     """Everything, as JSON."""
     estimates: dict[str, Any] = {}
     for (model, scope, metric), estimate in evaluation.estimates.items():
-        estimates.setdefault(model, {}).setdefault(scope, {})[metric] = _rounded(asdict(estimate))
+        estimates.setdefault(model, {}).setdefault(scope, {})[metric] = rounded(asdict(estimate))
     comparisons: dict[str, Any] = {}
     for (model, scope, metric), compared in evaluation.comparisons.items():
-        found = _rounded({**asdict(compared.comparison), "p_holm": compared.p_holm})
+        found = rounded({**asdict(compared.comparison), "p_holm": compared.p_holm})
         comparisons.setdefault(model, {}).setdefault(scope, {})[metric] = found
     return {
         "models": estimates,
@@ -118,7 +123,3 @@ def _sentence(found: Comparison, p_holm: float, target: Target, level: float) ->
         f"({interval}), p {found.p:.4f}, Holm {p_holm:.4f}{effect}, above in {found.above:.1%} of resamples, "
         f"{found.n} documents"
     )
-
-
-def _rounded(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: round(value, 6) if isinstance(value, float) else value for name, value in values.items()}
