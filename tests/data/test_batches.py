@@ -1,6 +1,7 @@
 """Rectangles in which every label stands where its logit will be, and steps that use every row once an epoch."""
 
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -113,3 +114,38 @@ def test_nothing_to_learn_from_is_an_error(tiny: Any) -> None:
     options = prompts.Options(style="plain", max_tokens=160, max_summary_tokens=10)
     with pytest.raises(DataError, match="not one example to learn from"):
         batches.rows([], prompts.build(options, tiny.tokenizer, 4096, chat.frame))
+
+
+@pytest.mark.parametrize("style", ["plain", "chat"])
+def test_targets_inside_a_term_are_marked_and_padding_is_not(style: str, tiny: Any) -> None:
+    options = prompts.Options(style="plain", max_tokens=200, max_summary_tokens=40)
+    prompter = prompts.build(options, tiny.tokenizer, 4096, chat.frame)
+    if style == "chat":  # where nothing stands between the prompt and the summary
+        prompter = replace(prompter, lead="")
+    examples = [example("text", " Its art, party art. "), example("text", "nothing"), example("text", "art")]
+    rows = batches.rows(examples, prompter, ["art", "na\u00efve bayes"])
+    end = tiny.tokenizer.end
+    for row in rows:
+        assert len(row.marked) == len(row.target) and row.target[-1] == end and not row.marked[-1]
+    marked = [[id_ for id_, mark in zip(row.target, row.marked, strict=True) if mark] for row in rows]
+    assert [tiny.tokenizer.decode(ids) for ids in marked] == ["artart", "", "art"]
+    assert [row.target for row in rows] == [row.target for row in batches.rows(examples, prompter)]
+    batch = batches.collate(rows, pad=0)
+    assert batch.marked is not None and batch.marked.shape == batch.targets.shape
+    assert batch.targets[batch.marked].tolist() == [id_ for ids in marked for id_ in ids]
+    assert not batch.marked[batch.targets == IGNORED].any()
+    assert batch.to(batch.mask.device).marked is not None
+
+
+def test_without_a_lexicon_nothing_is_marked_and_a_mixed_batch_has_no_marks() -> None:
+    plain, marked = Row("a", [1], [2, 3]), Row("b", [1], [2], marked=(False,))
+    assert batches.collate([plain], pad=0).marked is None
+    assert batches.collate([plain, marked], pad=0).marked is None
+    assert batches.collate([marked], pad=0).marked is not None
+
+
+def test_a_lexicon_that_no_summary_uses_is_an_error(tiny: Any) -> None:
+    options = prompts.Options(style="plain", max_tokens=160, max_summary_tokens=20)
+    prompter = prompts.build(options, tiny.tokenizer, 4096, chat.frame)
+    with pytest.raises(DataError, match=r"no summary of 2 holds one of the lexicon's 1 terms \(art, \.\.\.\)"):
+        batches.rows([example("art", "party"), example("art", "arts")], prompter, ["art"])

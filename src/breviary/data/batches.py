@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
+from breviary.data import lexicon
 from breviary.data.prompts import Prompter
 from breviary.errors import DataError, listed
 from breviary.records import Example
@@ -29,6 +30,7 @@ class Row:
     example: str
     prompt: list[int]
     target: list[int]
+    marked: tuple[bool, ...] = ()  # for each target, whether it is inside a word of the lexicon; () without one
 
     def __len__(self) -> int:
         return len(self.prompt) + len(self.target) - 1
@@ -42,6 +44,7 @@ class Batch:
     mask: Bool[Tensor, "batch time"]
     targets: Int[Tensor, "batch labels"]
     examples: tuple[str, ...]
+    marked: Bool[Tensor, "batch labels"] | None = None  # as `Row.marked`, where every row has it
 
     @property
     def target_tokens(self) -> int:
@@ -50,16 +53,21 @@ class Batch:
 
     def to(self, device: torch.device) -> "Batch":
         """The same batch on another device."""
-        tensors = {name: getattr(self, name).to(device, non_blocking=True) for name in ("input_ids", "mask", "targets")}
-        return replace(self, **tensors)
+        names = ("input_ids", "mask", "targets", *(("marked",) if self.marked is not None else ()))
+        return replace(self, **{name: getattr(self, name).to(device, non_blocking=True) for name in names})
 
 
-def rows(examples: Sequence[Example], prompter: Prompter) -> list[Row]:
-    """Tokenise `examples`. Raises one DataError for all that do not fit."""
+def rows(examples: Sequence[Example], prompter: Prompter, words: Sequence[str] = ()) -> list[Row]:
+    """Tokenise `examples`; where there are `words` of a lexicon, mark the targets inside one of them.
+
+    Raises one DataError for all that do not fit, and where the words occur in no summary at all.
+    """
     made, problems = [], []
     for example in examples:
         try:
-            made.append(Row(example.id, prompter.prompt(example.text).ids, prompter.target(example.summary)))
+            target = prompter.target(example.summary)
+            marked = _marks(example.summary, prompter, words) if words else ()
+            made.append(Row(example.id, prompter.prompt(example.text).ids, target, marked))
         except DataError as error:
             problems.append(f"example {example.id} (document {example.document}, {example.title!r}): {error}")
     if problems:
@@ -70,7 +78,18 @@ def rows(examples: Sequence[Example], prompter: Prompter) -> list[Row]:
         raise DataError(listed(problems, remedy))
     if not made:
         raise DataError("there is not one example to learn from; see metrics/mix.json")
+    if words and not any(any(row.marked) for row in made):
+        raise DataError(
+            f"no summary of {len(made)} holds one of the lexicon's {len(words)} terms ({', '.join(words[:3])}, ...); "
+            "they are matched as whole words, see src/breviary/data/lexicon.py"
+        )
     return made
+
+
+def _marks(summary: str, prompter: Prompter, words: Sequence[str]) -> tuple[bool, ...]:
+    """One for each target of `summary`; the end of the text is no word."""
+    text = prompter.target_text(summary)
+    return (*lexicon.marks(text, prompter.tokenizer.offsets(text), lexicon.spans(text, words)), False)
 
 
 def collate(rows: Sequence[Row], pad: int) -> Batch:
@@ -86,7 +105,13 @@ def collate(rows: Sequence[Row], pad: int) -> Batch:
         input_ids[index, columns] = ids
         mask[index, columns] = True
         targets[index, : len(row.target)] = torch.tensor(row.target)
-    return Batch(input_ids, mask, targets, tuple(row.example for row in rows))
+    return Batch(input_ids, mask, targets, tuple(row.example for row in rows), _marked(rows, labels))
+
+
+def _marked(rows: Sequence[Row], labels: int) -> Tensor | None:
+    if not all(row.marked for row in rows):
+        return None
+    return torch.tensor([[*row.marked, *(False for _ in range(labels - len(row.marked)))] for row in rows])
 
 
 def steps(rows: Sequence[Row], *, epochs: int, batch: int, seed: int) -> list[list[Row]]:

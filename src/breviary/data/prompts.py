@@ -87,12 +87,16 @@ class Prompter:
             raise DataError("a document without a single token cannot be summarised")
         return Prompt([*self.prefix, *ids[: self.room], *self.suffix], truncated=len(ids) > self.room)
 
+    def target_text(self, summary: str) -> str:
+        """What is learnt of `summary`, as text."""
+        return self.lead + summary.strip()
+
     def target(self, summary: str) -> list[int]:
         """The tokens to learn: the summary, then the end of the text.
 
         Raises DataError if they exceed the budget: a summary cut short teaches to stop in mid-sentence.
         """
-        ids = [*self.tokenizer.encode(self.lead + summary.strip()), self.tokenizer.end]
+        ids = [*self.tokenizer.encode(self.target_text(summary)), self.tokenizer.end]
         if len(ids) > self.max_summary_tokens:
             raise DataError(
                 f"reference summary of {len(ids)} tokens exceeds prompt.max_summary_tokens={self.max_summary_tokens}"

@@ -1,0 +1,96 @@
+"""Which tokens of a summary belong to a term of a lexicon: found as whole words, then carried over to tokens.
+
+A term is one word or several. It matches where the text has these words, whatever their case, the width of the white
+space between them and the way accents and hyphens are encoded; where two terms begin at one place, the longest wins.
+Letters, marks and digits make a word, and a hyphen or an apostrophe between two of them joins: `art` is in neither
+"party" nor "state-of-the-art", and `attention` is not in "self-attention". A possessive 's may follow, and is no part
+of the match. Nothing else is inflected: a plural is a line of its own.
+
+Tokens come second. Marking every token id that any term is made of would mark common pieces of other words.
+"""
+
+import unicodedata
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import regex
+
+from breviary.errors import ConfigError, listed
+
+Span = tuple[int, int]
+
+LETTER = r"[\p{L}\p{M}\p{N}_]"
+HYPHEN, APOSTROPHE = r"[\-\u2010\u2011]", r"['\u2019]"
+JOIN = f"(?:{HYPHEN}|{APOSTROPHE})"
+COMMENT = "#"
+
+
+def read(path: Path) -> tuple[str, ...]:
+    """The terms of a text file, one a line, in the alphabet's order; lines that begin with # are comments.
+
+    Raises ConfigError where there is none, and for every line that is not a term or repeats one.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not a lexicon that can be read ({error}); one term a line, in UTF-8") from None
+    first: dict[str, int] = {}
+    problems = []
+    for number, line in enumerate(lines, 1):
+        term = " ".join(line.split())
+        if not term or term.startswith(COMMENT):
+            continue
+        if not regex.search(LETTER, term):
+            problems.append(f"{path}:{number}: {term!r} has neither a letter nor a digit")
+        elif (known := first.setdefault(_folded(term), number)) != number:
+            problems.append(f"{path}:{number}: {term!r} repeats line {known}")
+    if problems:
+        raise ConfigError(listed(problems, "one term a line, each once; case does not matter"))
+    if not first:
+        raise ConfigError(f"{path}: not one term; write one a line, or leave out the term of the loss that needs them")
+    return tuple(sorted(first))
+
+
+def spans(text: str, terms: Sequence[str]) -> list[Span]:
+    """Where `terms` stand in `text`, in order and without overlap."""
+    return [match.span() for match in _pattern(tuple(terms)).finditer(text)]
+
+
+def marks(text: str, offsets: Sequence[Span], spans: Sequence[Span]) -> tuple[bool, ...]:
+    """For each token of `text`, which covers the characters `offsets[i]`, whether one of them is inside a span.
+
+    White space does not count: many tokens begin with the space before a word, and that of the next word may be a
+    token of its own.
+    """
+    inside = [False] * len(text)
+    for start, end in spans:
+        inside[start:end] = [not character.isspace() for character in text[start:end]]
+    return tuple(any(inside[start:end]) for start, end in offsets)
+
+
+def _folded(term: str) -> str:
+    """One spelling for all that match the same text."""
+    composed = unicodedata.normalize("NFC", term).lower()
+    return regex.sub(APOSTROPHE, "'", regex.sub(HYPHEN, "-", composed))
+
+
+@lru_cache(maxsize=8)
+def _pattern(terms: tuple[str, ...]) -> Any:
+    longest_first = sorted(terms, key=lambda term: (-len(term), term))
+    choices = "|".join(dict.fromkeys(spelling for term in longest_first for spelling in _spellings(term)))
+    before = f"(?<!{LETTER})(?<!{LETTER}{JOIN})"
+    after = f"(?={APOSTROPHE}s(?!{LETTER})|(?!{LETTER}|{JOIN}{LETTER}))"
+    return regex.compile(f"{before}(?:{choices}){after}", regex.IGNORECASE)
+
+
+def _spellings(term: str) -> list[str]:
+    """Patterns of a term, with its accents composed and decomposed: the text is not rewritten, offsets would move."""
+    forms = (unicodedata.normalize(form, term) for form in ("NFC", "NFD"))
+    return [r"\s+".join(_word(word) for word in form.split()) for form in forms]
+
+
+def _word(word: str) -> str:
+    hyphens = regex.split(HYPHEN, word)
+    return HYPHEN.join(APOSTROPHE.join(map(regex.escape, regex.split(APOSTROPHE, part))) for part in hyphens)
