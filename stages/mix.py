@@ -14,7 +14,7 @@ OUT = Path("data/mixtures")
 
 @click.command()
 def main() -> None:
-    """Write data/mixtures/ (a file a phase, valid.jsonl, the reservoirs) and metrics/mix.json."""
+    """Write data/mixtures/ (a file a phase, valid.jsonl, pairs.jsonl, the reservoirs) and metrics/mix.json."""
     with stage.running("mix", sections=("runtime", "mix"), reads=(DOCUMENTS, SPLITS, PAIRS)) as run:
         built = mixtures.build(
             artifacts.read_records(DOCUMENTS, Document),
@@ -26,6 +26,7 @@ def main() -> None:
         for name, examples in built.phases.items():
             artifacts.write_records(OUT / f"{name}.jsonl", examples)
         artifacts.write_records(OUT / "valid.jsonl", built.valid)
+        artifacts.write_records(OUT / "pairs.jsonl", built.pairs)
         for name, kept in built.reservoirs.items():
             artifacts.write_json(OUT / f"reservoir_{name}.json", kept)
         artifacts.write_json(Path("metrics/mix.json"), {"lineage": built.lineage, "valid": len(built.valid)})

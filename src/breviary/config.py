@@ -31,10 +31,14 @@ SECTIONS = {  # named, not imported: what describes one section must not become 
     "pairs": "breviary.data.pairs",
     "prompt": "breviary.data.prompts",
     "mix": "breviary.data.mixtures",
+    "subspace": "breviary.learn.protecting",
     "train_phase1": "breviary.learn.curriculum",
+    "fisher_phase1": "breviary.learn.measuring",
     "train_phase2": "breviary.learn.curriculum",
+    "fisher_phase2": "breviary.learn.measuring",
     "train_phase3": "breviary.learn.curriculum",
     "predict": "breviary.summarise.predictions",
+    "likelihood": "breviary.summarise.likelihoods",
     "evaluate": "breviary.evaluate.scores",
 }
 

@@ -1,8 +1,6 @@
 """Terms are found as whole words, whatever tokens they are made of, and tokens are marked by where they stand."""
 
 import unicodedata
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,45 +17,14 @@ def found(text: str, *terms: str) -> list[str]:
     return [text[start:end] for start, end in lexicon.spans(text, terms)]
 
 
-@pytest.fixture
-def write(tmp_path: Path) -> Callable[[str], Path]:
-    def make(content: str) -> Path:
-        file = tmp_path / "terms.txt"
-        file.write_text(content, encoding="utf-8")
-        return file
-
-    return make
-
-
-def test_a_lexicon_is_read_in_one_form_and_order(write: Callable[[str], Path]) -> None:
-    file = write("# statistics\nBayes\u2019 rule\n\n  naïve   BAYES \nC++\n")
-    assert lexicon.read(file) == ("bayes' rule", "c++", "naïve bayes")
-
-
-def test_a_lexicon_that_is_missing_or_not_text_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"none\.txt: not a lexicon that can be read .* one term a line"):
-        lexicon.read(tmp_path / "none.txt")
-    (tmp_path / "bytes").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(ConfigError, match="bytes: not a lexicon that can be read"):
-        lexicon.read(tmp_path / "bytes")
-
-
-@pytest.mark.parametrize("content", ["", "\n \n", "# only this\n"])
-def test_a_lexicon_without_a_term_is_an_error(content: str, write: Callable[[str], Path]) -> None:
-    with pytest.raises(ConfigError, match=r"terms\.txt: not one term"):
-        lexicon.read(write(content))
-
-
-def test_every_line_that_is_wrong_is_told(write: Callable[[str], Path]) -> None:
+def test_every_word_that_is_no_term_is_told() -> None:
+    lexicon.require_terms(["naïve Bayes", "C++", "k-means"])
     decomposed = unicodedata.normalize("NFD", "naïve bayes")
     with pytest.raises(ConfigError) as refused:
-        lexicon.read(write(f"naïve Bayes\n--\nk-means\nK\u2011Means\n{decomposed}\n"))
-    lines = str(refused.value).split("\n")
-    assert [line.split("terms.txt:")[1] for line in lines[:-1]] == [
-        "2: '--' has neither a letter nor a digit",
-        "4: 'K\u2011Means' repeats line 3",
-        f"5: {decomposed!r} repeats line 1",
-    ]
+        lexicon.require_terms(["naïve Bayes", "--", "k-means", "K\u2011Means", decomposed, "x", "x"])
+    said = str(refused.value)
+    for problem in ("'--' has neither", "'K\u2011Means' repeats 'k-means'", "repeats 'naïve Bayes'", "'x' repeats 'x'"):
+        assert problem in said
 
 
 @pytest.mark.parametrize(

@@ -183,3 +183,20 @@ def test_a_reservoir_is_a_uniform_sample():
     seen = Counter(id_ for seed in range(2000) for id_ in mixtures.reservoir(stream, 0.2, random.Random(seed)))
     assert sum(seen.values()) == 2000 * 4
     assert all(300 < seen[id_] < 500 for id_ in stream)  # 400 expected, standard deviation 18
+
+
+def test_every_train_pair_stands_once_among_the_pairs_left_first():
+    found = build().pairs
+    assert {(each.document, each.partner_document) for each in found} == {
+        (DOCUMENTS[n].id, DOCUMENTS[n + 12].id) for n in (0, 1, 2)
+    }
+    assert all((each.text, each.partner) == (f"text {n}", f"text {n}") for each in found for n in [each.text[5:]])
+    assert [each.id for each in found] == [each.id for each in build(seed=2).pairs]
+
+
+def test_a_pair_needs_no_summary_to_be_compared():
+    bare = [
+        Document(each.domain, each.title, each.text, id=each.id) if n == 0 else each for n, each in enumerate(DOCUMENTS)
+    ]
+    built = mixtures.build(bare, SPLITS, [pair(0), pair(1)], options(max_repetitions=20), 1)
+    assert len(built.pairs) == 2

@@ -1,4 +1,4 @@
-"""What the tests of training share: the options of a short phase."""
+"""What the tests of training share: the options of a short phase, and what its terms are built from."""
 
 from collections.abc import Callable
 from typing import Any
@@ -28,5 +28,20 @@ def make_options() -> Callable[..., Any]:
             "max_nonfinite_share": 0.0,
         }
         return Options.model_validate(known | changes)
+
+    return make
+
+
+@pytest.fixture
+def make_given(accelerator: Any) -> Callable[..., Any]:
+    """What a phase offers to its terms: as little as there can be; keyword arguments change it."""
+    from breviary.learn.objective import Given
+
+    def nothing(*_: Any) -> Any:
+        raise AssertionError("this phase has no such thing to offer")
+
+    def make(**changes: Any) -> Given:
+        known = {"weights": {}, "width": 64, "pad": 258, "accelerator": accelerator, "seed": 17}
+        return Given(**known | {"anchor": nothing, "twins": nothing} | changes)
 
     return make

@@ -108,7 +108,7 @@ def test_what_is_known_is_known_in_either_order(left: str, right: str, works: bo
 def test_everything_at_once_is_allowed_where_it_works(find: Find) -> None:
     terms = EWC | {
         "contrastive": {"weight": 0.1, "pairs": 4, "micro_batch": 4, "max_tokens": 64},
-        "terminology": {"lexicon": "terms.txt"},
+        "terminology": {"words": ["art"]},
         "unlikelihood": {"weight": 0.1},
     }
     for kind in ("none", "nf4", "int8"):

@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from breviary.data import batches
 from breviary.data.batches import Row
 from breviary.errors import TrainingError
-from breviary.learn import fisher, loop
+from breviary.learn import fisher
+from breviary.learn.forward import forward
 from breviary.model import adapt, compute
 from breviary.model.adapters import lora
 
@@ -104,7 +105,7 @@ def test_it_is_not_the_square_of_a_batch_gradient(tiny: Any, accelerator: Any, m
     for size in (1, 2, 4, 8):
         summed = 0.0
         for start in range(0, 8, size):
-            step = loop.forward(model, batches.collate(rows[start : start + size], PAD))
+            step = forward(model, batches.collate(rows[start : start + size], PAD))
             loss = nn.functional.cross_entropy(step.logits, step.targets, reduction="sum") / size
             gradients = torch.autograd.grad(loss, list(weights.values()))
             summed += float(sum(gradient.square().sum() for gradient in gradients)) * size / 8
@@ -119,7 +120,7 @@ def test_the_likelihood_is_summed_over_the_target(tiny: Any, accelerator: Any, m
     rows = [row for row in make_rows(20, seed=3) if len(row.target) > 4]
     weights = adapt.trainable(model)
     for row in rows[:3]:
-        step = loop.forward(model, batches.collate([row], PAD))
+        step = forward(model, batches.collate([row], PAD))
         mean = nn.functional.cross_entropy(step.logits, step.targets)
         gradients = torch.autograd.grad(mean, list(weights.values()))
         squared = dict(zip(weights, (len(row.target) ** 2 * each.square() for each in gradients), strict=True))

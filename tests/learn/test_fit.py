@@ -11,6 +11,10 @@ from breviary.data.batches import Row
 from breviary.errors import ArtifactError, TrainingError
 from breviary.learn import fit, objective
 from breviary.learn.checkpoint import Progress
+from breviary.learn.constrained import Constraint
+from breviary.learn.forward import Step
+from breviary.learn.objective import Objective
+from breviary.learn.terms import cross_entropy
 from breviary.model import adapt
 
 PAD = 258
@@ -23,10 +27,18 @@ class Killed(Exception):
 
 
 @pytest.fixture
-def run(make_rows: Rows, accelerator: Any, tmp_path: Path) -> Callable[..., Progress]:
+def run(make_rows: Rows, accelerator: Any, make_given: Any, tmp_path: Path) -> Callable[..., Progress]:
     """`fit` on nine rows, with a validation set of two domains; `until` kills it when that step is logged."""
 
-    def made(model: Any, options: Any, *, until: int = 10**9, log: Any = None, scratch: str = "scratch") -> Progress:
+    def made(
+        model: Any,
+        options: Any,
+        *,
+        until: int = 10**9,
+        log: Any = None,
+        scratch: str = "scratch",
+        constraints: Any = None,
+    ) -> Progress:
         def watch(values: dict[str, float], step: int) -> None:
             if log is not None:
                 log.append((step, values))
@@ -38,6 +50,8 @@ def run(make_rows: Rows, accelerator: Any, tmp_path: Path) -> Callable[..., Prog
             options,
             make_rows(9, seed=1),
             {"paper": make_rows(3, seed=2), "talk": make_rows(2, seed=3)},
+            objective=objective.build(options.terms, make_given(weights=adapt.trainable(model))),
+            constraints=constraints or {},
             accelerator=accelerator,
             pad=PAD,
             seed=17,
@@ -141,15 +155,19 @@ def test_the_validation_loss_is_over_tokens(tiny: Any, accelerator: Any, make_ro
     assert model.training
 
 
+def with_bad(built: Objective, bad: objective.Term) -> Objective:
+    return Objective({**built.terms, "bad": (1.0, bad)}, built.wholes)
+
+
 @pytest.fixture
 def sometimes_nan(monkeypatch: pytest.MonkeyPatch) -> None:
     """A second term that is NaN in every third optimiser step of two micro-batches."""
     build, calls = objective.build, iter(range(10**6))
 
-    def bad(step: objective.Step) -> torch.Tensor:
+    def bad(step: Step) -> torch.Tensor:
         return step.logits.sum() * 0 + (float("nan") if next(calls) % 6 == 5 else 1.0)
 
-    monkeypatch.setattr(objective, "build", lambda specs: {**build(specs), "bad": (1.0, bad)})
+    monkeypatch.setattr(objective, "build", lambda specs, given: with_bad(build(specs, given), bad))
 
 
 @pytest.mark.usefixtures("sometimes_nan")
@@ -182,11 +200,11 @@ def test_a_step_with_a_nan_gradient_survives_its_checkpoint(
 ) -> None:
     """JSON has no NaN: the gap in the curve must reach the disk."""
 
-    def bad(step: objective.Step) -> torch.Tensor:
+    def bad(step: Step) -> torch.Tensor:
         return torch.sqrt((step.logits - step.logits.detach()).sum()) * 0
 
     build = objective.build
-    monkeypatch.setattr(objective, "build", lambda specs: {**build(specs), "bad": (1.0, bad)})
+    monkeypatch.setattr(objective, "build", lambda specs, given: with_bad(build(specs, given), bad))
     progress = run(tiny.adapted(), make_options(max_nonfinite_share=1.0, checkpoint_every=1))
     assert progress.dropped == {"gradient": 6}
     assert all("grad_norm" not in row for row in progress.curve)
@@ -211,6 +229,8 @@ def test_nothing_to_validate_on_is_an_error(
             make_options(),
             make_rows(3),
             {},
+            objective=Objective({}, {}),
+            constraints={},
             accelerator=accelerator,
             pad=PAD,
             seed=0,
@@ -237,3 +257,91 @@ def test_gradient_checkpointing_changes_no_step(run: Callable[..., Progress], ti
     run(saving, make_options(), scratch="b")
     left, right = weights(plain), weights(saving)
     assert max(float((left[name] - right[name]).abs().max()) for name in left) < 1e-6
+
+
+def halving(model: Any, calls: list[str]) -> Constraint:
+    """A constraint that halves every B at the start, and says what it was asked for."""
+    weights = adapt.trainable(model)
+
+    def start() -> bool:
+        calls.append("start")
+        with torch.no_grad():
+            for name, weight in weights.items():
+                if "lora_B" in name:
+                    weight /= 2
+        return True
+
+    return Constraint(
+        start, lambda: calls.append("gradient"), lambda: calls.append("retract"), dict, lambda: {"leak": 0.5}
+    )
+
+
+def drifting(model: Any) -> objective.Whole:
+    """A term with a weight and a buffer of its own: what it adds depends on how many steps there were."""
+    own, seen = torch.nn.Parameter(torch.ones(3)), torch.zeros(1)
+
+    def backward(number: int, _: Any) -> torch.Tensor:
+        own.grad = own.detach() * (1 + seen)
+        seen.add_(1)
+        return own.detach().sum()
+
+    return objective.Whole(0.5, backward, {"drift.own": own}, {"drift.seen": seen}, lambda _: {"seen": float(seen)})
+
+
+@pytest.fixture
+def with_everything(monkeypatch: pytest.MonkeyPatch, tiny: Any) -> Callable[[list[str]], tuple[Any, dict[str, Any]]]:
+    """A model whose phase has a term of the whole step and a constraint; the calls of the latter go to a list."""
+
+    def made(calls: list[str]) -> tuple[Any, dict[str, Any]]:
+        model = tiny.adapted(dropout=0.2)
+        with torch.no_grad():
+            for weight in adapt.trainable(model).values():
+                weight.add_(0.05)
+        drift = drifting(model)
+        built = Objective({"cross_entropy": (1.0, cross_entropy.term)}, {"drift": drift})
+        monkeypatch.setattr(objective, "build", lambda specs, given: built)
+        return model, {"constraints": {"halved": halving(model, calls)}}
+
+    return made
+
+
+def test_a_constraint_begins_the_phase_and_acts_on_each_step(
+    run: Callable[..., Progress], with_everything: Any, make_options: Options
+) -> None:
+    calls: list[str] = []
+    log: list[tuple[int, Any]] = []
+    model, given = with_everything(calls)
+    progress = run(model, make_options(), log=log, **given)
+    assert calls == ["start", *["gradient", "retract"] * 6]
+    assert set(progress.reports) == {"loss before projection", "before", "after"}
+    before = progress.reports["loss before projection"]
+    assert log[0] == (0, {f"unprojected/{domain}": value for domain, value in before.items()})
+    assert log[1][1]["valid/paper"] != before["paper"]  # what comes next is measured from where the constraint put it
+    assert progress.reports["before"] == {"drift/seen": 0.0, "halved/leak": 0.5}
+    assert progress.reports["after"] == {"drift/seen": 6.0, "halved/leak": 0.5}
+
+
+def test_a_term_of_the_whole_step_is_logged_raw_and_as_a_share(
+    run: Callable[..., Progress], with_everything: Any, make_options: Options
+) -> None:
+    model, given = with_everything([])
+    progress = run(model, make_options(), **given)
+    for row in progress.curve[1:]:
+        assert row["share/drift"] == pytest.approx(0.5 * row["loss/drift"] / row["loss/cross_entropy"])
+
+
+def test_weights_and_buffers_of_terms_resume_too(
+    run: Callable[..., Progress], with_everything: Any, make_options: Options
+) -> None:
+    ends = []
+    for scratch, until in (("straight", None), ("killed", 5)):
+        if until:
+            with pytest.raises(Killed):
+                model, given = with_everything([])
+                run(model, make_options(), until=until, scratch=scratch, **given)
+        calls: list[str] = []
+        model, given = with_everything(calls)
+        progress = run(model, make_options(), scratch=scratch, **given)
+        assert ("start" in calls) is (until is None)  # a resumed phase was brought there before
+        ends.append((weights(model), progress.reports, progress.curve))
+    assert same(ends[0][0], ends[1][0]) and ends[0][1:] == ends[1][1:]

@@ -11,12 +11,14 @@ import torch
 from breviary.data import batches
 from breviary.data.batches import IGNORED, Batch, Row
 from breviary.errors import TrainingError
-from breviary.learn import loop, objective
-from breviary.learn.objective import Step
+from breviary.learn import loop
+from breviary.learn.constrained import Constraint
+from breviary.learn.forward import Step, forward
+from breviary.learn.terms import cross_entropy
 from breviary.model import adapt, optimizer
 
 PAD = 258
-CE = objective.build({"cross_entropy": {"weight": 1.0}})
+CE = {"cross_entropy": (1.0, cross_entropy.term)}
 Rows = Callable[..., list[Row]]
 
 
@@ -36,6 +38,12 @@ def train(model: Any, steps: Sequence[Sequence[Batch]], accelerator: Any, **more
 
 def weights(model: Any) -> dict[str, torch.Tensor]:
     return {name: weight.detach().clone() for name, weight in adapt.trainable(model).items()}
+
+
+def constraint(**changes: Any) -> Constraint:
+    """One that does nothing but what `changes` say."""
+    idle = {"start": lambda: False, "gradient": lambda: None, "retract": lambda: None, "project": dict, "report": dict}
+    return Constraint(**idle | changes)
 
 
 def distance(left: dict[str, torch.Tensor], right: dict[str, torch.Tensor]) -> float:
@@ -59,34 +67,34 @@ def test_the_loss_of_each_row_is_that_of_transformers(tiny: Any, make_rows: Rows
     """An unshifted or misaligned logit fails here."""
     model, rows = tiny.model().double().requires_grad_(False), make_rows(7)
     for chosen in [*([row] for row in rows), rows]:
-        step = loop.forward(model, batches.collate(chosen, PAD))
+        step = forward(model, batches.collate(chosen, PAD))
         theirs, plain = reference(model, chosen)
         ours = torch.nn.functional.cross_entropy(step.logits, step.targets)
         torch.testing.assert_close(ours, plain, rtol=1e-12, atol=0)
         torch.testing.assert_close(ours.float(), theirs.float(), rtol=1e-6, atol=0)
-    unshifted = loop.forward(model, batches.collate([Row("x", rows[0].prompt[:-1], rows[0].target)], PAD))
+    unshifted = forward(model, batches.collate([Row("x", rows[0].prompt[:-1], rows[0].target)], PAD))
     wrong = torch.nn.functional.cross_entropy(unshifted.logits, unshifted.targets)
     assert abs(float(wrong) - float(reference(model, rows[:1])[1])) > 1e-3  # so that the tolerance means something
 
 
 def test_padding_changes_no_logit(tiny: Any, make_rows: Rows) -> None:
     model, rows = tiny.model().double(), make_rows(6, seed=1)
-    together = loop.forward(model, batches.collate(rows, PAD)).logits
-    alone = torch.cat([loop.forward(model, batches.collate([row], PAD)).logits for row in rows])
+    together = forward(model, batches.collate(rows, PAD)).logits
+    alone = torch.cat([forward(model, batches.collate([row], PAD)).logits for row in rows])
     assert together.dtype == torch.float64
     torch.testing.assert_close(together, alone, rtol=0, atol=1e-12)
 
 
 def test_logits_are_fp32_at_least(tiny: Any, make_rows: Rows) -> None:
     model = tiny.model().to(torch.bfloat16)
-    assert loop.forward(model, batches.collate(make_rows(2), PAD)).logits.dtype == torch.float32
+    assert forward(model, batches.collate(make_rows(2), PAD)).logits.dtype == torch.float32
 
 
 def test_the_head_runs_on_labels_alone(tiny: Any, make_rows: Rows) -> None:
     model, seen = tiny.model(), []
     model.lm_head.register_forward_hook(lambda _module, _inputs, output: seen.append(output.shape[1]))
     batch = batches.collate(make_rows(5), PAD)
-    loop.forward(model, batch)
+    forward(model, batch)
     assert seen == [batch.targets.shape[1]] and seen[0] < batch.input_ids.shape[1]
 
 
@@ -166,7 +174,9 @@ def test_a_constraint_acts_on_the_step_just_taken(tiny: Any, accelerator: Any, m
             for name, weight in adapt.trainable(model).items():
                 weight.copy_(before[name])
 
-    train(model, [list(batches.micro_batches(make_rows(4), 2, PAD))], accelerator, after_step=undo)
+    train(
+        model, [list(batches.micro_batches(make_rows(4), 2, PAD))], accelerator, constraints=[constraint(retract=undo)]
+    )
     assert undone[0] > 0 and distance(before, weights(model)) == 0
 
 
@@ -219,7 +229,7 @@ def test_a_gradient_that_is_nan_takes_no_step(tiny: Any, accelerator: Any, make_
     bad, good = (list(batches.micro_batches(make_rows(4, seed=seed), 2, PAD)) for seed in (0, 1))
     bad_names = {name for batch in bad for name in batch.examples}
     terms = {**CE, "bad": (1.0, finite_with_nan_gradient)}
-    (done,) = train(model, [bad], accelerator, terms=terms, after_step=lambda: touched.append(1))
+    (done,) = train(model, [bad], accelerator, terms=terms, constraints=[constraint(retract=lambda: touched.append(1))])
     assert distance(before, weights(model)) == 0 and touched == []
     assert done.dropped == {"gradient": 1} and math.isnan(done.grad_norm) and set(done.examples) == bad_names
     (done,) = train(model, [good], accelerator)  # and nothing of it is left for the next step

@@ -7,13 +7,13 @@ import torch
 
 from breviary.errors import ConfigError
 from breviary.learn import objective
-from breviary.learn.objective import Step
+from breviary.learn.forward import Step
 
 
 @pytest.fixture
 def step() -> Step:
     logits = torch.randn(3, 5, generator=torch.Generator().manual_seed(0), requires_grad=True)
-    return Step(logits, torch.tensor([0, 1, 2]))
+    return Step(logits, torch.tensor([0, 1, 2]), torch.tensor([0, 0, 1]))
 
 
 def square(step: Step) -> torch.Tensor:
@@ -66,9 +66,10 @@ def test_terms_are_computed_outside_autocast(step: Step) -> None:
     assert seen == [torch.float32]
 
 
-def test_terms_are_built_from_their_options(step: Step) -> None:
-    terms = objective.build({"cross_entropy": {"weight": 0.5}})
-    weight, term = terms["cross_entropy"]
+def test_terms_are_built_from_their_options(step: Step, make_given: Any) -> None:
+    built = objective.build({"cross_entropy": {"weight": 0.5}}, make_given())
+    weight, term = built.terms["cross_entropy"]
+    assert not built.wholes and not built.trained and not built.buffers
     assert weight == 0.5
     assert term(step) == torch.nn.functional.cross_entropy(step.logits, step.targets)
 
@@ -82,4 +83,4 @@ def test_terms_are_built_from_their_options(step: Step) -> None:
 )
 def test_wrong_options_of_a_term_are_told_with_their_address(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        objective.build({"cross_entropy": options})
+        objective.check({"cross_entropy": options}, "terms")

@@ -15,7 +15,9 @@ from pathlib import Path
 import torch
 from accelerate import Accelerator
 from breviary.data.batches import Row
-from breviary.learn import fit, objective
+from breviary.learn import fit
+from breviary.learn.objective import Objective
+from breviary.learn.terms import cross_entropy
 from breviary.learn.curriculum import Options
 from breviary.model import adapt, compute
 from breviary.model.adapters import lora
@@ -25,17 +27,12 @@ torch.set_num_threads(1)
 draw = random.Random(0)
 token = lambda most: [draw.randrange(256) for _ in range(draw.randint(1, most))]
 rows = [Row(f"e{index}", token(24), [*token(9), 257]) for index in range(14)]
+term = cross_entropy.term
 if broken:  # for one micro-batch of a step nothing is left: the others must not wait for its gradient for ever
-    build = objective.build
     worst = max(len(row.target) for row in rows)
-    def nan(step):
+    def term(step):
         longest = (step.targets == 257).nonzero().flatten().diff(prepend=torch.tensor([-1])).max()
-        return objective.build.plain(step) * (float("nan") if longest == worst else 1.0)
-    def patched(specs):
-        weight, term = build(specs)["cross_entropy"]
-        patched.plain = term
-        return {"cross_entropy": (weight, nan)}
-    objective.build = patched
+        return cross_entropy.term(step) * (float("nan") if longest == worst else 1.0)
 options = Options.model_validate(dict(
     epochs=2, batch=5, micro_batch=2, optimizer=dict(kind="adamw", lr=5e-3, loraplus_ratio=4.0, weight_decay=0.01),
     schedule=dict(kind="cosine", warmup_share=0.1), max_grad_norm=1.0, gradient_checkpointing=False,
@@ -46,7 +43,8 @@ model = compute.load(folder, compute.Options(precision="fp32", quantisation="non
 target = lora.Options(kind="lora", rank=4, alpha=8.0, dropout=0.0, targets=["q_proj", "down_proj"])
 model = adapt.create(model, target, 0).train()
 progress = fit.fit(model, options, rows[:-2], {"x": rows[-2:]}, accelerator=accelerator, pad=258, seed=1,
-                   scratch=out / "scratch", log=lambda values, step: None)
+                   objective=Objective({"cross_entropy": (1.0, term)}, {}), constraints={}, scratch=out / "scratch",
+                   log=lambda values, step: None)
 if accelerator.is_main_process:
     adapt.save(model, out / "adapter", "weights")
     print(accelerator.num_processes, progress.dropped, [row.get("loss/cross_entropy") for row in progress.curve])

@@ -12,45 +12,30 @@ Tokens come second. Marking every token id that any term is made of would mark c
 import unicodedata
 from collections.abc import Sequence
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import regex
 
-from breviary.errors import ConfigError, listed
+from breviary.errors import ConfigError
 
 Span = tuple[int, int]
 
 LETTER = r"[\p{L}\p{M}\p{N}_]"
 HYPHEN, APOSTROPHE = r"[\-\u2010\u2011]", r"['\u2019]"
 JOIN = f"(?:{HYPHEN}|{APOSTROPHE})"
-COMMENT = "#"
 
 
-def read(path: Path) -> tuple[str, ...]:
-    """The terms of a text file, one a line, in the alphabet's order; lines that begin with # are comments.
-
-    Raises ConfigError where there is none, and for every line that is not a term or repeats one.
-    """
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not a lexicon that can be read ({error}); one term a line, in UTF-8") from None
-    first: dict[str, int] = {}
+def require_terms(words: Sequence[str]) -> None:
+    """Raise ConfigError for every one of `words` that is not a term, or that repeats one."""
+    first: dict[str, str] = {}
     problems = []
-    for number, line in enumerate(lines, 1):
-        term = " ".join(line.split())
-        if not term or term.startswith(COMMENT):
-            continue
-        if not regex.search(LETTER, term):
-            problems.append(f"{path}:{number}: {term!r} has neither a letter nor a digit")
-        elif (known := first.setdefault(_folded(term), number)) != number:
-            problems.append(f"{path}:{number}: {term!r} repeats line {known}")
+    for word in words:
+        if not regex.search(LETTER, word):
+            problems.append(f"{word!r} has neither a letter nor a digit")
+        elif first.setdefault(_folded(word), word) != word or list(words).count(word) > 1:
+            problems.append(f"{word!r} repeats {first[_folded(word)]!r}; case does not matter")
     if problems:
-        raise ConfigError(listed(problems, "one term a line, each once; case does not matter"))
-    if not first:
-        raise ConfigError(f"{path}: not one term; write one a line, or leave out the term of the loss that needs them")
-    return tuple(sorted(first))
+        raise ConfigError("; ".join(dict.fromkeys(problems)))
 
 
 def spans(text: str, terms: Sequence[str]) -> list[Span]:
@@ -72,7 +57,7 @@ def marks(text: str, offsets: Sequence[Span], spans: Sequence[Span]) -> tuple[bo
 
 def _folded(term: str) -> str:
     """One spelling for all that match the same text."""
-    composed = unicodedata.normalize("NFC", term).lower()
+    composed = " ".join(unicodedata.normalize("NFC", term).lower().split())
     return regex.sub(APOSTROPHE, "'", regex.sub(HYPHEN, "-", composed))
 
 

@@ -66,6 +66,7 @@ class Mixtures:
 
     phases: dict[str, list[Example]]
     valid: list[Example]
+    pairs: list[Example]  # every train pair once, the left document with the right one as its partner
     reservoirs: dict[str, list[str]]  # phase: ids of the examples kept after it, for the phases that follow
     lineage: list[dict[str, Any]]
 
@@ -97,7 +98,8 @@ def build(
     valid = [_example(document) for document in summarised if split_of[document.id] == VALID]
     if not valid:
         raise DataError("no document of split valid has a reference summary; raise chunk.split.valid or add documents")
-    return Mixtures(phases, valid, {name: reservoirs[name] for name in list(phases)[:-1]}, lineage)
+    kept = {name: reservoirs[name] for name in list(phases)[:-1]}
+    return Mixtures(phases, valid, pairs_once(documents, pairs), kept, lineage)
 
 
 def counts(shares: Mapping[str, float], total: int) -> dict[str, int]:
@@ -132,6 +134,13 @@ def _example(document: Document, partner: Document | None = None) -> Example:
         partner.text if partner else "",
         partner.id if partner else "",
     )
+
+
+def pairs_once(documents: Sequence[Document], pairs: Sequence[Pair]) -> list[Example]:
+    """Each train pair once, by its id: the left document, with the right one as its partner. No summary is needed."""
+    known = {document.id: document for document in documents}
+    train = sorted((pair for pair in pairs if pair.split == TRAIN), key=lambda pair: pair.id)
+    return [_example(known[pair.left], known[pair.right]) for pair in train]
 
 
 def _pair_examples(

@@ -30,6 +30,7 @@ class Progress:
     best: dict[str, Tensor] = field(default_factory=dict)  # weights at best_step, on the CPU
     curve: list[dict[str, int | float]] = field(default_factory=list)  # one row a step, what the metrics file shows
     dropped: dict[str, int] = field(default_factory=dict)  # terms that were not finite: in how many steps
+    reports: dict[str, dict[str, float]] = field(default_factory=dict)  # what terms and constraints say: before, after
 
 
 def save(folder: Path, progress: Progress, weights: Mapping[str, Tensor], optimizer: torch.optim.Optimizer) -> None:

@@ -12,6 +12,7 @@ from breviary import catalogue, config
 from breviary.errors import ConfigError
 
 TERMS = "breviary.learn.terms"
+CONSTRAINTS = "breviary.learn.constraints"
 
 
 class Optimizer(config.Options):
@@ -43,6 +44,7 @@ class Options(config.Options):
     max_grad_norm: float = Field(gt=0)
     gradient_checkpointing: bool
     terms: dict[str, dict[str, Any]]
+    constraints: dict[str, dict[str, Any]] = Field(default={})
     validate_every: int = Field(ge=1)  # optimiser steps
     keep: Literal["best", "last"]  # the adapter with the lowest validation loss, or the one after the last step
     checkpoint_every: int = Field(ge=1)  # optimiser steps
@@ -51,9 +53,10 @@ class Options(config.Options):
     @model_validator(mode="after")
     def _terms_exist(self) -> "Options":
         """Whether the kinds exist is checked here; their own options when they are built, since they import torch."""
-        for kind in self.terms:
-            if kind not in catalogue.kinds(TERMS):
-                raise ConfigError(f"terms.{kind}: {config.unknown_key(kind, catalogue.kinds(TERMS))}")
+        for name, package, chosen in (("terms", TERMS, self.terms), ("constraints", CONSTRAINTS, self.constraints)):
+            for kind in chosen:
+                if kind not in catalogue.kinds(package):
+                    raise ConfigError(f"{name}.{kind}: {config.unknown_key(kind, catalogue.kinds(package))}")
         if "cross_entropy" not in self.terms:
             raise ConfigError("terms: cross_entropy is required, a phase learns nothing without it")
         if self.micro_batch > self.batch:

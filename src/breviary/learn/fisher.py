@@ -25,7 +25,7 @@ from tqdm import tqdm
 from breviary.data import batches
 from breviary.data.batches import Row
 from breviary.errors import SHOWN, TrainingError
-from breviary.learn import loop
+from breviary.learn.forward import forward
 
 Item = TypeVar("Item")
 
@@ -102,7 +102,7 @@ def sum_of_squares(
 def log_likelihood(model: Any, row: Row, pad: int, accelerator: Accelerator) -> Float[Tensor, ""]:
     """log p(target | prompt) of one example in nats, summed over its tokens, in the arithmetic of training."""
     with accelerator.autocast():
-        step = loop.forward(model, batches.collate([row], pad).to(accelerator.device))
+        step = forward(model, batches.collate([row], pad).to(accelerator.device))
     return -nn.functional.cross_entropy(step.logits, step.targets, reduction="sum")
 
 

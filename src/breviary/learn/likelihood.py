@@ -2,7 +2,7 @@
 
     nats(target) = - sum_t log p(target_t | prompt, target_<t)
 
-The forward pass is that of training (`loop.forward`), so that nats a token are the validation loss. Dropout is the
+The forward pass is that of training (`forward.py`), so that nats a token are the validation loss. Dropout is the
 caller's: hand over a model in evaluation mode.
 
 A batch holds at most `POSITIONS` target positions, whatever its rows: logits are the largest tensor (a vocabulary for
@@ -16,7 +16,7 @@ import torch
 from torch.nn import functional
 
 from breviary.data.batches import Row, collate
-from breviary.learn import loop
+from breviary.learn.forward import forward
 
 POSITIONS = 1024  # with 49,152 words 0.6 GB of logits
 
@@ -26,7 +26,7 @@ def nats(model: Any, rows: Sequence[Row], *, batch_size: int, pad: int) -> Itera
     for planned in batches(rows, batch_size, POSITIONS):
         batch = collate(planned, pad).to(model.device)
         with torch.inference_mode():
-            step = loop.forward(model, batch)
+            step = forward(model, batch)
             surprise = functional.cross_entropy(step.logits, step.targets, reduction="none").double()
             summed = surprise.new_zeros(len(planned)).index_add(0, step.rows, surprise)
         yield dict(zip(batch.examples, summed.tolist(), strict=True))

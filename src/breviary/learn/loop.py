@@ -11,15 +11,18 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from breviary.data.batches import IGNORED, Batch
+from breviary.data.batches import Batch
 from breviary.errors import TrainingError
-from breviary.learn.objective import Step, Terms, total
+from breviary.learn.constrained import Constraint
+from breviary.learn.forward import forward
+from breviary.learn.objective import Terms, Whole, total
 
 
 @dataclass(frozen=True)
@@ -36,22 +39,6 @@ class Measured:
     examples: tuple[str, ...] = ()  # ids of this step, to name offenders
 
 
-def forward(model: Any, batch: Batch) -> Step:
-    """One forward pass; the output head runs on the last columns alone, where the labels are."""
-    positions = (batch.mask.cumsum(-1) - 1).clamp(min=0)
-    labels = batch.targets.shape[1]
-    output = model(
-        input_ids=batch.input_ids,
-        attention_mask=batch.mask,
-        position_ids=positions,
-        logits_to_keep=labels,
-        use_cache=False,
-    )
-    kept = batch.targets != IGNORED
-    logits = output.logits[kept]
-    return Step(logits=logits.to(torch.promote_types(logits.dtype, torch.float32)), targets=batch.targets[kept])
-
-
 def train(
     model: Any,
     terms: Terms,
@@ -62,7 +49,8 @@ def train(
     accelerator: Accelerator,
     max_grad_norm: float,
     first_step: int = 0,
-    after_step: Callable[[], None] = lambda: None,
+    wholes: Mapping[str, Whole] = MappingProxyType({}),
+    constraints: Sequence[Constraint] = (),
 ) -> Iterator[Measured]:
     """Train `model` on `steps`, each a list of micro-batches, and yield after each optimiser step."""
     weights = [weight for group in optimizer.param_groups for weight in group["params"]]
@@ -70,21 +58,27 @@ def train(
         for group in optimizer.param_groups:
             group["lr"] = group["peak_lr"] * schedule(number)
         tally = {name: torch.zeros(3, device=accelerator.device) for name in terms}
+        with accelerator.no_sync(model):  # the last micro-batch shares these gradients too
+            once = {name: float(whole.backward(number, model)) for name, whole in wholes.items()}
         for batch, share, last in _mine(batches, accelerator):
             with nullcontext() if last else accelerator.no_sync(model):
                 loss, parts, lost = total(terms, forward(model, batch.to(accelerator.device)))
                 if parts or accelerator.num_processes > 1:  # the other processes wait for this one's gradient
                     accelerator.backward(loss * (share * accelerator.num_processes))  # DDP averages over processes
             _count(tally, parts, lost, share)
+        for constraint in constraints:
+            constraint.gradient()
         norm: Any = accelerator.clip_grad_norm_(weights, max_grad_norm)
         grad_norm, means, dropped = float(norm), *_read(tally, accelerator)
+        dropped.update(name for name, value in once.items() if not math.isfinite(value))
         if _usable(grad_norm, batches, dropped):
             optimizer.step()
-            after_step()  # the one seam: a constraint on the step just taken
+            for constraint in constraints:
+                constraint.retract()
         optimizer.zero_grad(set_to_none=True)
         yield Measured(
             step=number,
-            terms=means,
+            terms=means | once,
             grad_norm=grad_norm,
             lrs={group["name"]: group["lr"] for group in optimizer.param_groups},
             target_tokens=sum(batch.target_tokens for batch in batches),

@@ -1,31 +1,29 @@
 """One phase of the curriculum, from files to files: a mixture and the adapter before it in, an adapter out."""
 
 from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from breviary import artifacts, config
-from breviary.data import batches, prompts, tokens
-from breviary.data.batches import Row
-from breviary.learn import fit, objective
+from breviary.data import batches, prompts
+from breviary.learn import anchors, companions, compatibility, equipment, fit, measuring, objective, start, subspace
 from breviary.learn.checkpoint import Progress
 from breviary.learn.curriculum import Options
-from breviary.model import adapt, chat, compute, memory, resolve
+from breviary.learn.equipment import PAIRS
+from breviary.learn.start import BASE, adapter, mixture
+from breviary.model import adapt, compute, memory, resolve
 from breviary.records import Example
 from breviary.stage import Stage
 
-BASE, VALID = Path("models/base.json"), Path("data/mixtures/valid.jsonl")
-SECTIONS = ("runtime", "compute", "adapter", "prompt")
+VALID = Path("data/mixtures/valid.jsonl")
 
 
 def reads(phase: str, previous: str | None) -> list[Path]:
     """The files that training `phase` depends on."""
-    return [BASE, VALID, mixture(phase), *([Path("models", previous)] if previous else [])]
-
-
-def mixture(phase: str) -> Path:
-    """The training examples of `phase`."""
-    return Path("data/mixtures", f"{phase}.jsonl")
+    if not previous:
+        return [BASE, VALID, mixture(phase)]
+    earlier = [adapter(previous), anchors.folder(previous), subspace.file("base"), subspace.file(previous)]
+    return [BASE, VALID, PAIRS, mixture(phase), *earlier]
 
 
 def run(stage: Stage, phase: str, previous: str | None) -> None:
@@ -33,22 +31,19 @@ def run(stage: Stage, phase: str, previous: str | None) -> None:
     from accelerate import Accelerator
 
     options = stage.params.section(stage.name, Options)
-    adapter = stage.params.section("adapter", config.Options)
-    arithmetic = stage.params.section("compute", compute.Options)
-    prompting = stage.params.section("prompt", prompts.Options)
-    _refuse_early(stage.everything, arithmetic, adapter, prompting)
-    folder, identity = resolve.folder(BASE), resolve.identity(BASE)
-    prompter = prompts.build(prompting, tokens.load(folder), resolve.window(BASE), chat.frame)
-    rows = batches.rows(artifacts.read_records(mixture(phase), Example), prompter)
-    validation = _by_domain(artifacts.read_records(VALID, Example), prompter)
-
+    precision = stage.params.section("compute", compute.Options).precision
+    refuse_early(stage.everything)
+    prompter = start.prompter(stage)
+    words = objective.words(options.terms)
+    rows = batches.rows(artifacts.read_records(mixture(phase), Example), prompter, words)
+    validation = {
+        domain: batches.rows(examples, prompter)
+        for domain, examples in _by_domain(artifacts.read_records(VALID, Example)).items()
+    }
     compute.prepare(stage.runtime)
-    accelerator = Accelerator(mixed_precision="bf16" if arithmetic.precision == "bf16" else "no")
-    model = compute.load(folder, arithmetic)
-    if previous:
-        model = adapt.load(model, Path("models", previous), identity, trainable=True)
-    else:
-        model = adapt.create(model, adapter, stage.runtime.seed)
+    accelerator = Accelerator(mixed_precision="bf16" if precision == "bf16" else "no")
+    model = start.model(stage, previous)
+    terms, constraints = equipment.build(stage, options, model, accelerator, prompter, previous)
     if options.gradient_checkpointing:
         model.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
         model.enable_input_require_grads()
@@ -57,6 +52,8 @@ def run(stage: Stage, phase: str, previous: str | None) -> None:
         options,
         rows,
         validation,
+        objective=terms,
+        constraints=constraints,
         accelerator=accelerator,
         pad=prompter.tokenizer.pad,
         seed=stage.runtime.seed,
@@ -64,29 +61,34 @@ def run(stage: Stage, phase: str, previous: str | None) -> None:
         log=stage.run.metrics,
     )
     if accelerator.is_main_process:
-        _write(stage, phase, identity, model, progress)
+        adapt.save(model, adapter(phase), resolve.identity(BASE))
+        companions.save(terms.trained, adapter(phase))
+        stage.run.artifacts(adapter(phase))
+        _write(phase, progress)
 
 
-def _refuse_early(params: config.Params, arithmetic: compute.Options, adapter: Any, prompting: prompts.Options) -> None:
-    """Raise for what would stop this phase or another one, before hours are spent on training the first."""
-    phases = params.all(Options)
+def refuse_early(params: config.Params) -> None:
+    """Raise for what would stop any phase, before hours are spent on the first."""
+    phases, shape = params.all(Options), artifacts.read_json(BASE)["config"]
     for name, options in phases.items():
-        objective.build(options.terms, f"params.yaml: {name}.terms")
-    shape, there = artifacts.read_json(BASE)["config"], memory.available()
+        objective.check(options.terms, f"{name}.terms")
+    measuring.check(params.all(measuring.Options))
+    compatibility.check(params, shape)
+    arithmetic, adapting = params.section("compute", compute.Options), params.section("adapter", config.Options)
+    prompting, there = params.section("prompt", prompts.Options), memory.available()
     for name, options in phases.items():
-        memory.require(name, memory.for_phase(shape, arithmetic, adapter, prompting, options), there)
+        memory.require(name, memory.for_phase(shape, arithmetic, adapting, prompting, options), there)
 
 
-def _by_domain(examples: list[Example], prompter: prompts.Prompter) -> dict[str, list[Row]]:
+def _by_domain(examples: list[Example]) -> Mapping[str, list[Example]]:
     found = defaultdict(list)
-    for example in examples:
+    for example in sorted(examples, key=lambda each: each.domain):
         found[example.domain].append(example)
-    return {domain: batches.rows(found[domain], prompter) for domain in sorted(found)}
+    return found
 
 
-def _write(stage: Stage, phase: str, identity: str, model: object, progress: Progress) -> None:
-    adapt.save(model, Path("models", phase), identity)
-    stage.run.artifacts(Path("models", phase))
+def _write(phase: str, progress: Progress) -> None:
+    """The metrics and the curve of a phase."""
     validated = [row for row in progress.curve if "valid/mean" in row]
     kept = next(row for row in validated if row["step"] == progress.best_step)
     summary = {
@@ -96,6 +98,11 @@ def _write(stage: Stage, phase: str, identity: str, model: object, progress: Pro
         "valid": {
             name: {key.removeprefix("valid/"): round(row[key], 4) for key in row if key.startswith("valid/")}
             for name, row in (("before", validated[0]), ("best", kept), ("last", validated[-1]))
+        },
+        "reports": {
+            when: {key: float(f"{value:.4g}") for key, value in found.items()}
+            for when, found in progress.reports.items()
+            if found
         },
     }
     artifacts.write_json(Path("metrics", f"train_{phase}.json"), summary)

@@ -6,12 +6,12 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from breviary.learn.objective import Step
+from breviary.learn.forward import Step
 from breviary.learn.terms import cross_entropy
 
 
 def step(logits: list[list[float]], targets: list[int]) -> Step:
-    return Step(torch.tensor(logits), torch.tensor(targets))
+    return Step(torch.tensor(logits), torch.tensor(targets), torch.zeros(len(targets), dtype=torch.int64))
 
 
 def test_it_is_the_mean_negative_log_likelihood() -> None:
@@ -26,7 +26,7 @@ def test_knowing_nothing_costs_the_logarithm_of_the_vocabulary() -> None:
 def test_its_gradient_is_probability_less_truth() -> None:
     logits = torch.randn(4, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64, requires_grad=True)
     targets = torch.tensor([5, 0, 3, 3])
-    cross_entropy.build(cross_entropy.Options())(Step(logits, targets)).backward()
+    cross_entropy.term(Step(logits, targets, torch.zeros(4, dtype=torch.int64))).backward()
     truth = torch.nn.functional.one_hot(targets, 6)
     torch.testing.assert_close(logits.grad, (logits.detach().softmax(-1) - truth) / 4)
 

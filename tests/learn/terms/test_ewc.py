@@ -13,6 +13,7 @@ from breviary.data.batches import Row
 from breviary.errors import ArtifactError, ConfigError
 from breviary.learn import anchors, fisher, loop, objective
 from breviary.learn.anchors import Anchor
+from breviary.learn.forward import forward
 from breviary.learn.objective import Whole
 from breviary.learn.terms import ewc
 from breviary.model import adapt, optimizer
@@ -268,7 +269,7 @@ def learn(model: Any, rows: list[Row], accelerator: Any, wholes: Any, terms: Any
 
 @torch.no_grad()
 def loss(model: Any, rows: list[Row]) -> float:
-    step = loop.forward(model, batches.collate(rows, PAD))
+    step = forward(model, batches.collate(rows, PAD))
     return float(nn.functional.cross_entropy(step.logits, step.targets))
 
 

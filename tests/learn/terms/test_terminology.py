@@ -1,6 +1,5 @@
 """Cross-entropy in which the targets inside a term count more, at the positions that predict them."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,8 +10,8 @@ from torch.nn.functional import cross_entropy
 from breviary.data import batches, prompts
 from breviary.data.batches import Row
 from breviary.errors import ConfigError
-from breviary.learn import loop, objective
-from breviary.learn.objective import Step
+from breviary.learn import objective
+from breviary.learn.forward import Step, forward
 from breviary.learn.terms import terminology
 from breviary.model import chat
 from breviary.records import Example
@@ -52,7 +51,7 @@ def test_where_no_target_or_every_target_is_marked_it_is_cross_entropy(marks: li
 
 def test_the_gradient_of_a_marked_target_is_larger_by_the_emphasis(make_given: Any) -> None:
     made = step([True, False, False, False, False, False])
-    options = terminology.Options(emphasis=2.0, lexicon="terms.txt")
+    options = terminology.Options(emphasis=2.0, words=["art"])
     terminology.build(options, make_given())(made).backward()
     wrong = made.logits.detach().softmax(-1) - torch.nn.functional.one_hot(made.targets, 9)
     torch.testing.assert_close(made.logits.grad, torch.tensor([3.0, 1, 1, 1, 1, 1])[:, None] / 8 * wrong)
@@ -71,7 +70,7 @@ def test_beside_cross_entropy_the_sum_is_the_weighted_mean_that_its_docstring_sa
 
 
 def test_rows_without_marks_are_refused() -> None:
-    with pytest.raises(ConfigError, match=r"rows carry no marks; give `batches\.rows` the terms"):
+    with pytest.raises(ConfigError, match=r"rows carry no marks; give `batches\.rows` the words"):
         terminology.term(step(None), 1.0)
 
 
@@ -89,7 +88,7 @@ def rows(tiny: Any) -> list[Row]:
 def test_marks_stand_at_the_logits_that_predict_the_word(tiny: Any, rows: list[Row]) -> None:
     """S1 read the logits one place too late, which rewards saying the current token again."""
     model = tiny.adapted(double=True).eval()
-    made = loop.forward(model, batches.collate(rows, tiny.tokenizer.pad))
+    made = forward(model, batches.collate(rows, tiny.tokenizer.pad))
     assert made.marked is not None
     assert tiny.tokenizer.decode(made.targets[made.marked].tolist()) == "naïveBayes"
     shifted, unshifted, total = 0.0, 0.0, 0.0
@@ -105,25 +104,24 @@ def test_marks_stand_at_the_logits_that_predict_the_word(tiny: Any, rows: list[R
     assert abs(shifted - unshifted) / total > 1e-3
 
 
-def test_the_phase_marks_its_rows_with_the_lexicon_that_the_term_names(tmp_path: Path) -> None:
-    (tmp_path / "terms.txt").write_text("Bayes\nart\n")
+def test_the_phase_marks_its_rows_with_the_words_that_the_term_names() -> None:
     plain = {"cross_entropy": {"weight": 1.0}}
     assert objective.words(plain) == []
-    named = plain | {"terminology": {"lexicon": str(tmp_path / "terms.txt")}}
-    assert objective.words(named) == ["art", "bayes"]
+    named = plain | {"terminology": {"words": ["Bayes", "art"]}}
+    assert objective.words(named) == ["Bayes", "art"]
     objective.check(named, "train_phase1.terms")
-    with pytest.raises(ConfigError, match=r"none\.txt: not a lexicon that can be read"):
-        objective.check({"terminology": {"lexicon": str(tmp_path / "none.txt")}}, "train_phase1.terms")
+    with pytest.raises(ConfigError, match=r"train_phase1\.terms\.terminology\.words: 'ART' repeats 'art'"):
+        objective.check({"terminology": {"words": ["art", "ART"]}}, "train_phase1.terms")
 
 
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
-        ({}, "lexicon"),
-        ({"lexicon": ""}, "lexicon"),
-        ({"lexicon": "terms.txt", "emphasis": 0.0}, "emphasis"),
-        ({"lexicon": "terms.txt", "weight": -1.0}, "weight"),
-        ({"lexicon": "terms.txt", "beta": 1.0}, "beta"),
+        ({}, "words"),
+        ({"words": []}, "words"),
+        ({"words": ["art"], "emphasis": 0.0}, "emphasis"),
+        ({"words": ["art"], "weight": -1.0}, "weight"),
+        ({"words": ["art"], "beta": 1.0}, "beta"),
     ],
 )
 def test_options_are_checked(options: dict[str, object], problem: str) -> None:

@@ -12,8 +12,7 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from breviary.data import batches
-from breviary.learn import loop
-from breviary.learn.objective import Step
+from breviary.learn.forward import Step, forward
 from breviary.learn.terms import unlikelihood
 
 ROWS = st.lists(st.lists(st.integers(0, 5), min_size=1, max_size=7), min_size=1, max_size=3)
@@ -123,7 +122,7 @@ def test_it_reads_the_logits_that_predict_each_target(tiny: Any, make_rows: Any)
     """S1 read the logits one place too late."""
     model = tiny.adapted(double=True).eval()
     rows = make_rows(3, seed=5)
-    made = loop.forward(model, batches.collate(rows, tiny.tokenizer.pad))
+    made = forward(model, batches.collate(rows, tiny.tokenizer.pad))
     shifted, unshifted = [], []
     for row in rows:
         logits = model(input_ids=torch.tensor([row.prompt + row.target]), use_cache=False).logits[0]

@@ -11,7 +11,8 @@ from pydantic import Field
 from torch import Tensor
 
 from breviary import config
-from breviary.learn.objective import Step, Term
+from breviary.learn.forward import Step
+from breviary.learn.objective import Given, Term
 
 
 class Options(config.Options):
@@ -20,7 +21,7 @@ class Options(config.Options):
     weight: float = Field(default=1.0, gt=0)
 
 
-def build(options: Options) -> Term:
+def build(options: Options, given: Given) -> Term:
     """The term; it needs nothing but the step."""
     return term
 

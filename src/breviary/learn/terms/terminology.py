@@ -20,12 +20,14 @@ from functools import partial
 
 import torch.nn.functional as F
 from jaxtyping import Float
-from pydantic import Field
+from pydantic import Field, field_validator
 from torch import Tensor
 
 from breviary import config
+from breviary.data import lexicon
 from breviary.errors import ConfigError
-from breviary.learn.objective import Given, Step, Term
+from breviary.learn.forward import Step
+from breviary.learn.objective import Given, Term
 
 
 class Options(config.Options):
@@ -33,7 +35,13 @@ class Options(config.Options):
 
     weight: float = Field(default=1.0, gt=0)
     emphasis: float = Field(default=1.0, gt=0)
-    lexicon: str = Field(min_length=1)  # a text file, one term a line; the phase marks its rows with it
+    words: list[str] = Field(min_length=1)  # the terms, of one word or several; the phase marks its rows with them
+
+    @field_validator("words")
+    @classmethod
+    def _are_terms(cls, words: list[str]) -> list[str]:
+        lexicon.require_terms(words)
+        return words
 
 
 def build(options: Options, given: Given) -> Term:
@@ -44,7 +52,7 @@ def build(options: Options, given: Given) -> Term:
 def term(step: Step, emphasis: float) -> Float[Tensor, ""]:
     """Weighted mean negative log-likelihood. Raises ConfigError where nobody marked the targets."""
     if step.marked is None:
-        raise ConfigError("terms.terminology: the rows carry no marks; give `batches.rows` the terms of its lexicon")
+        raise ConfigError("terms.terminology: the rows carry no marks; give `batches.rows` the words of its options")
     each = F.cross_entropy(step.logits, step.targets, reduction="none")
     weights = 1 + emphasis * step.marked.to(each.dtype)
     return (weights * each).sum() / weights.sum()

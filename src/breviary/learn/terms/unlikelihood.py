@@ -19,7 +19,8 @@ from pydantic import Field
 from torch import Tensor
 
 from breviary import config
-from breviary.learn.objective import Given, Step, Term
+from breviary.learn.forward import Step
+from breviary.learn.objective import Given, Term
 
 SMALLEST = 1e-6  # of 1 - p
 
