@@ -1,6 +1,8 @@
 # One set-up for everything: .venv, made with $(PYTHON) from pyproject.toml and constraints.txt, and again when they change.
 PYTHON ?= python3
 PORT ?= 5000
+ARMS ?= main
+SEEDS ?= 17,18,19
 
 SHELL := /bin/bash
 BIN := $(CURDIR)/.venv/bin
@@ -13,13 +15,17 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export MLFLOW_SERVER_ENABLE_JOB_EXECUTION := false
 
 .DEFAULT_GOAL := help
-.PHONY: help repro test check fast ui lock clean
+.PHONY: help repro ablation test check fast ui lock clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 repro: $(INSTALLED) ## Set up if needed, then run every stage whose code, params or data changed
 	dvc repro
+
+ablation: $(INSTALLED) ## What each method is worth: hours; ARMS=main SEEDS=17,18,19; can be stopped and started again
+	python -m bench.ablation run --arms $(ARMS) --seeds $(SEEDS)
+	python -m bench.ablation report --arms $(ARMS) --seeds $(SEEDS)
 
 test: $(INSTALLED) ## Set up if needed, then run the whole test suite
 	python -m pytest -q
