@@ -153,3 +153,18 @@ def test_every_process_has_as_many_pieces_and_every_text_counts_once(processes: 
     assert sorted(counted) == list(range(texts))
     alone = {piece.number: piece.rows for piece in share(views, size, 0, 1)}
     assert all(alone[piece.number] == piece.rows for pieces in shares for piece in pieces)
+
+
+def test_activation_checkpointing_changes_no_gradient(tiny: Any, accelerator: Any) -> None:
+    """What is computed again draws the same masks again."""
+    found = []
+    for checkpointing in (False, True):
+        model = wake(tiny.adapted(double=True, dropout=0.3))
+        if checkpointing:
+            model.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
+            model.enable_input_require_grads()
+        read, spread = Reader(accelerator, 258, 2).cached(model, make_views(5), "s")
+        spread(torch.autograd.grad(loss(read.requires_grad_()), read)[0])
+        found.append(gradients(model))
+    for name, expected in found[0].items():
+        torch.testing.assert_close(found[1][name], expected, msg=name)

@@ -127,6 +127,10 @@ def test_value_and_gradient_are_those_of_one_graph(micro_batch: int, tiny: Any, 
             )
         value = crossclr.crossclr(sides["left"], sides["right"], related[order][:, [*order, *before]], 0.03, 0.8)
         (0.7 * value).backward()
+        with torch.no_grad():
+            for side in contrastive.SIDES:
+                states = torch.cat([embed(plain, [getattr(pairs[index], side)], 258) for index in order])
+                centre[side] = 0.9 * centre[side] + 0.1 * states.mean(0)
         past, before = {side: each.detach() for side, each in now.items()}, order
         found = term.backward(number, model)
         assert float(found) == pytest.approx(float(value.detach()), rel=1e-5)  # centre and queue are kept in fp32
@@ -158,9 +162,9 @@ def test_with_dropout_a_step_is_the_same_whatever_was_drawn_before(tiny: Any, ma
 def test_the_weighted_gradient_is_added_to_what_is_there(tiny: Any, make: Callable[..., Whole]) -> None:
     found = []
     for weight, times in ((1.0, 1), (1.5, 2)):
-        model, term = woken(tiny, double=True), make(weight=weight)
+        model, term = woken(tiny, double=True), make(weight=weight, pairs=6)  # all: the centre stays where it is
         values = [term.backward(0, model) for _ in range(times)]
-        assert len({float(value) for value in values}) == 1
+        torch.testing.assert_close(values[0], values[-1], rtol=1e-5, atol=0)
         found.append((values[0], gradients(model, term)))
     assert torch.equal(found[0][0], found[1][0])
     same({name: 3 * each for name, each in found[0][1].items()}, found[1][1], rtol=1e-3, atol=1e-6)
@@ -181,10 +185,12 @@ def test_the_queue_is_no_longer_than_there_are_pairs(make: Callable[..., Whole])
 
 def test_what_is_remembered_is_what_was_projected(tiny: Any, make: Callable[..., Whole]) -> None:
     model, term = woken(tiny).eval(), make(queue=6, pairs=3)
+    term.report(model)
+    centre = term.buffers["contrastive.left.centre"].clone()
     term.backward(0, model)
     drawn = contrastive.draw(0, 6, 3, 17)
     assert term.buffers["contrastive.queue.pairs"].tolist() == [*drawn, 0, 0, 0]
-    centre, head = term.buffers["contrastive.left.centre"], term.trained["contrastive.left"]
+    head = term.trained["contrastive.left"]
     with torch.no_grad():
         states = torch.cat([embed(model, [SIX[index].left], 258) for index in drawn])
         torch.testing.assert_close(
@@ -215,10 +221,26 @@ def test_pairs_that_share_a_document_are_not_contrasted(tiny: Any, make: Callabl
     assert value == pytest.approx(float(sum(direct)) / 2, rel=1e-4)
 
 
+STAYS = ("contrastive.known", "contrastive.left.connectivity", "contrastive.right.connectivity")
+
+
+def test_the_centre_follows_the_steps(tiny: Any, make: Callable[..., Whole]) -> None:
+    """What training adds to all states alike must not fill the projections."""
+    model, term = tiny.adapted(), make(pairs=6, micro_batch=12)
+    term.report(model)
+    name = "contrastive.right.centre"
+    first = term.buffers[name].clone()
+    with torch.no_grad():
+        torch.testing.assert_close(first, torch.cat([embed(model, [twin.right], 258) for twin in SIX]).mean(0))
+    model.base_model.model.model.norm.weight.data.mul_(3)
+    term.backward(0, model)
+    torch.testing.assert_close(term.buffers[name], 1.2 * first)
+
+
 def test_the_start_is_measured_once_and_without_dropout(tiny: Any, make: Callable[..., Whole]) -> None:
     model, term = woken(tiny, dropout=0.5), make()
     term.backward(0, model)
-    taken = {name: buffer.clone() for name, buffer in term.buffers.items() if "queue" not in name}
+    taken = {name: term.buffers[name].clone() for name in STAYS}
     quiet = make()
     quiet.report(woken(tiny).eval())
     same(taken, {name: quiet.buffers[name] for name in taken}, rtol=0, atol=0)
