@@ -15,7 +15,7 @@ from ruamel.yaml import YAML
 
 ROOT = Path(__file__).resolve().parents[1]
 PARTS = (".dvc/config", ".dvcignore", ".gitignore", "dvc.yaml", "params.yaml", "profiles", "sample", "src", "stages")
-PHASE3_AND_AFTER = {"train_phase3", "predict@phase3", "evaluate"}
+PHASE3_AND_AFTER = {"train_phase3", "predict@phase3", "likelihood@phase3", "evaluate"}
 
 pytestmark = pytest.mark.slow
 

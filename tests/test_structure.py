@@ -37,12 +37,17 @@ HEAVY = {"torch", "transformers", "peft", "bitsandbytes", "accelerate", "mlflow"
 AFTER_AN_EDIT = {
     "src/breviary/errors.py": {
         *("base_model", "download", "chunk", "mine_pairs", "mix", "train_phase1", "train_phase2", "train_phase3"),
-        *("predict@base", "predict@phase1", "predict@phase2", "predict@phase3", "evaluate"),
+        *("subspace@base", "subspace@phase1", "subspace@phase2", "fisher_phase1", "fisher_phase2", "evaluate"),
+        *("predict@base", "predict@phase1", "predict@phase2", "predict@phase3"),
+        *("likelihood@base", "likelihood@phase1", "likelihood@phase2", "likelihood@phase3"),
     },
     "src/breviary/data/sources/jsonl.py": {"download"},
     "src/breviary/data/pairs.py": {"mine_pairs"},
     "src/breviary/data/mixtures.py": {"mix"},
     "src/breviary/learn/loop.py": {"train_phase1", "train_phase2", "train_phase3"},
+    "src/breviary/learn/fisher.py": {"fisher_phase1", "fisher_phase2"},
+    "src/breviary/learn/decompose.py": {"subspace@base", "subspace@phase1", "subspace@phase2"},
+    "src/breviary/learn/terms/ewc.py": {"train_phase2", "train_phase3"},
     "src/breviary/model/generate.py": {"predict@base", "predict@phase1", "predict@phase2", "predict@phase3"},
     "src/breviary/evaluate/metrics/rouge.py": {"evaluate"},
 }

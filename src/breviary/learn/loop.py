@@ -31,7 +31,7 @@ class Measured:
 
     step: int
     terms: dict[str, float]  # nats a token and the like, unweighted; NaN where it was never finite
-    grad_norm: float  # before clipping
+    grad_norm: float  # of the adapter, before clipping
     lrs: dict[str, float]  # by parameter group
     target_tokens: int
     tokens: int  # without padding
@@ -53,23 +53,15 @@ def train(
     constraints: Sequence[Constraint] = (),
 ) -> Iterator[Measured]:
     """Train `model` on `steps`, each a list of micro-batches, and yield after each optimiser step."""
-    weights = [weight for group in optimizer.param_groups for weight in group["params"]]
     for number, batches in enumerate(steps, first_step):
         for group in optimizer.param_groups:
             group["lr"] = group["peak_lr"] * schedule(number)
-        tally = {name: torch.zeros(3, device=accelerator.device) for name in terms}
-        with accelerator.no_sync(model):  # the last micro-batch shares these gradients too
-            once = {name: float(whole.backward(number, model)) for name, whole in wholes.items()}
-        for batch, share, last in _mine(batches, accelerator):
-            with nullcontext() if last else accelerator.no_sync(model):
-                loss, parts, lost = total(terms, forward(model, batch.to(accelerator.device)))
-                if parts or accelerator.num_processes > 1:  # the other processes wait for this one's gradient
-                    accelerator.backward(loss * (share * accelerator.num_processes))  # DDP averages over processes
-            _count(tally, parts, lost, share)
+        once = _whole_step(model, wholes, number, accelerator)
+        tally = _micro_batches(model, terms, batches, accelerator)
         for constraint in constraints:
             constraint.gradient()
-        norm: Any = accelerator.clip_grad_norm_(weights, max_grad_norm)
-        grad_norm, means, dropped = float(norm), *_read(tally, accelerator)
+        grad_norm = _clip(optimizer, wholes, accelerator, max_grad_norm)
+        means, dropped = _read(tally, accelerator)
         dropped.update(name for name, value in once.items() if not math.isfinite(value))
         if _usable(grad_norm, batches, dropped):
             optimizer.step()
@@ -86,6 +78,37 @@ def train(
             dropped=dropped,
             examples=tuple(name for batch in batches for name in batch.examples),
         )
+
+
+def _whole_step(model: Any, wholes: Mapping[str, Whole], number: int, accelerator: Accelerator) -> dict[str, float]:
+    """Add the gradients of the terms of the whole step; their values. The last micro-batch shares them with it."""
+    with accelerator.no_sync(model):
+        return {name: float(whole.backward(number, model)) for name, whole in wholes.items()}
+
+
+def _micro_batches(model: Any, terms: Terms, batches: Sequence[Batch], accelerator: Accelerator) -> dict[str, Tensor]:
+    """Add the gradients of this process's micro-batches, each by its share of the targets; what `_count` counts."""
+    tally = {name: torch.zeros(3, device=accelerator.device) for name in terms}
+    for batch, share, last in _mine(batches, accelerator):
+        with nullcontext() if last else accelerator.no_sync(model):
+            loss, parts, lost = total(terms, forward(model, batch.to(accelerator.device)))
+            if parts or accelerator.num_processes > 1:  # the other processes wait for this one's gradient
+                accelerator.backward(loss * (share * accelerator.num_processes))  # DDP averages over processes
+        _count(tally, parts, lost, share)
+    return tally
+
+
+def _clip(
+    optimizer: torch.optim.Optimizer, wholes: Mapping[str, Whole], accelerator: Accelerator, limit: float
+) -> float:
+    """Clip the adapter's gradient, and apart from it that of each term's own weights; the norm of the adapter's."""
+    own = [list(whole.trained.values()) for whole in wholes.values() if whole.trained]
+    for weights in own:
+        accelerator.clip_grad_norm_(weights, limit)
+    theirs = {id(weight) for weights in own for weight in weights}
+    adapter = [weight for group in optimizer.param_groups for weight in group["params"] if id(weight) not in theirs]
+    norm: Any = accelerator.clip_grad_norm_(adapter, limit)
+    return float(norm)
 
 
 def _count(tally: Mapping[str, Tensor], parts: Mapping[str, Tensor], lost: Sequence[str], share: float) -> None:
