@@ -47,7 +47,7 @@ MAIN = {
     ),
     "mixed": Arm(
         "papers and talks together in one phase, as many examples as both phases have",
-        ("mix.phase1.examples=128", *shares("phase1", paper=0.5, talk=0.5)),
+        ("mix.phase1.examples=96", *shares("phase1", paper=0.5, talk=0.5)),
         last="phase1",
     ),
     PLAIN: Arm(
