@@ -3,14 +3,14 @@
 import click
 
 from breviary import stage
-from breviary.learn import phase
+from breviary.learn import phase, start
 
 
 @click.command()
 def main() -> None:
     """Train models/phase1 on data/mixtures/phase1.jsonl."""
     with stage.running(
-        "train_phase1", sections=(*phase.SECTIONS, "train_phase1"), reads=phase.reads("phase1", None)
+        "train_phase1", sections=(*start.SECTIONS, "train_phase1"), reads=phase.reads("phase1", None)
     ) as run:
         phase.run(run, "phase1", previous=None)
 
