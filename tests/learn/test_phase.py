@@ -58,6 +58,13 @@ def train(project: Path, make_options: Any, monkeypatch: pytest.MonkeyPatch) -> 
             "compute": {"precision": "fp32", "quantisation": "none"},
             "adapter": adapter,
             "prompt": {"style": "plain", "max_tokens": 192, "max_summary_tokens": 32},
+            "mix": {
+                **{f"phase{n}": {"examples": 6, "shares": {"paper": 0.5, "talk": 0.5}} for n in (1, 2, 3)},
+                "max_repetitions": 2,
+                "reservoir": 0.5,
+            },
+            "subspace": {"k": 2, "of": ["update"]},
+            "fisher_phase1": {"examples": 3, "merge": "none"},
             f"train_{name}": make_options(**changes).model_dump(),
         }
         Path("params.yaml").write_text(json.dumps(values))
@@ -168,9 +175,13 @@ def test_nothing_to_validate_on_is_an_error(train: Phase, project: Path) -> None
 
 
 def test_a_phase_reads_the_mixture_and_the_phase_before() -> None:
-    base = [Path("models/base.json"), Path("data/mixtures/valid.jsonl")]
-    assert phase.reads("phase1", None) == [*base, Path("data/mixtures/phase1.jsonl")]
-    assert phase.reads("phase2", "phase1") == [*base, Path("data/mixtures/phase2.jsonl"), Path("models/phase1")]
+    names = {str(path) for path in phase.reads("phase1", None)}
+    assert names == {"models/base.json", "data/mixtures/valid.jsonl", "data/mixtures/phase1.jsonl"}
+    assert {str(path) for path in phase.reads("phase2", "phase1")} == {
+        *("models/base.json", "data/mixtures/valid.jsonl", "data/mixtures/pairs.jsonl", "data/mixtures/phase2.jsonl"),
+        *("models/phase1", "models/phase1_anchor"),
+        *("models/subspace/base.safetensors", "models/subspace/phase1.safetensors"),
+    }
 
 
 def test_a_misspelt_term_of_a_later_phase_stops_the_first(

@@ -23,6 +23,11 @@ class Constraint:
     details: Callable[[], dict[str, dict[str, float]]] = dict  # the same by module, where there is more to say
 
 
+def check(specs: Mapping[str, Mapping[str, Any]], where: str) -> None:
+    """Raise ConfigError with all that is wrong with the options of the constraints in `specs`; nothing is built."""
+    catalogue.validated(CONSTRAINTS, specs, where)
+
+
 def build(
     specs: Mapping[str, Mapping[str, Any]],
     weights: Mapping[str, Tensor],

@@ -6,7 +6,18 @@ from pathlib import Path
 
 from breviary import artifacts, config
 from breviary.data import batches, prompts
-from breviary.learn import anchors, companions, compatibility, equipment, fit, measuring, objective, start, subspace
+from breviary.learn import (
+    anchors,
+    companions,
+    compatibility,
+    constrained,
+    equipment,
+    fit,
+    measuring,
+    objective,
+    start,
+    subspace,
+)
 from breviary.learn.checkpoint import Progress
 from breviary.learn.curriculum import Options
 from breviary.learn.equipment import PAIRS
@@ -69,10 +80,12 @@ def run(stage: Stage, phase: str, previous: str | None) -> None:
 
 def refuse_early(params: config.Params) -> None:
     """Raise for what would stop any phase, before hours are spent on the first."""
-    phases, shape = params.all(Options), artifacts.read_json(BASE)["config"]
+    phases = params.all(Options)
     for name, options in phases.items():
-        objective.check(options.terms, f"{name}.terms")
+        objective.check(options.terms, f"params.yaml: {name}.terms")
+        constrained.check(options.constraints, f"params.yaml: {name}.constraints")
     measuring.check(params.all(measuring.Options))
+    shape = artifacts.read_json(BASE)["config"]
     compatibility.check(params, shape)
     arithmetic, adapting = params.section("compute", compute.Options), params.section("adapter", config.Options)
     prompting, there = params.section("prompt", prompts.Options), memory.available()
