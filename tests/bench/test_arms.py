@@ -77,7 +77,7 @@ def test_all_arms_measure_and_split_alike(params: Mapping[str, dict[str, Any]]) 
 
 
 def test_one_phase_sees_as_many_examples_as_two(params: Mapping[str, dict[str, Any]]) -> None:
-    mix = params[arms.FULL]["mix"]
+    mix = params[arms.PLAIN]["mix"]
     assert params["mixed"]["mix"]["phase1"]["examples"] == mix["phase1"]["examples"] + mix["phase2"]["examples"]
 
 
