@@ -33,13 +33,14 @@ EWC, OPLORA, CROSSCLR = (
     "~train_phase2.constraints.orthogonal",
     "~train_phase2.terms.contrastive",
 )
-REPLAY = shares("phase2", talk=1.0)
+TALKS = 48  # of phase 2 in every arm: replay comes on top of them
+REPLAY = (f"mix.phase2.examples={TALKS}", *shares("phase2", talk=1.0))
 
 MAIN = {
     FULL: Arm("EWC, OPLoRA, replay, CrossCLR and LoRA+"),
     "no_ewc": Arm("full without EWC", (EWC,)),
     "no_oplora": Arm("full without OPLoRA", (OPLORA,)),
-    "no_replay": Arm("full without replay: talks instead", REPLAY),
+    "no_replay": Arm("full without replay", REPLAY),
     "no_crossclr": Arm("full without CrossCLR", (CROSSCLR,)),
     "no_loraplus": Arm(
         "full with one learning rate, that of the A matrices: B learns slower, A as before",
@@ -66,7 +67,7 @@ ADDED = {  # what one method does alone, and what each adds to EWC
 SWEEP = {
     **{
         f"ewc_{weight}": Arm(f"full with EWC of weight {weight}", (f"train_phase2.terms.ewc.weight={weight}",))
-        for weight in (0.01, 0.03, 0.3, 1.0, 3.0)
+        for weight in (0.003, 0.01, 0.05, 0.2)
     },
     **{f"k_{k}": Arm(f"full with {k} protected directions", width(k)) for k in (4, 24)},
     **{
@@ -82,7 +83,11 @@ SWEEP = {
     },
     **{
         f"replay_{share}": Arm(
-            f"full with {share:.0%} replay", shares("phase2", talk=round(1 - share, 4), replay=share)
+            f"full with {share:.0%} replay",
+            (
+                f"mix.phase2.examples={round(TALKS / (1 - share))}",
+                *shares("phase2", talk=round(1 - share, 4), replay=share),
+            ),
         )
         for share in (0.05, 0.2, 0.3)
     },
