@@ -31,7 +31,7 @@ from breviary.learn.objective import Given
 from breviary.learn.start import BASE
 from breviary.model import adapt, adapted, compute, optimizer, resolve
 
-EWC = {"ewc": {"weight": 0.03}}
+EWC = {"ewc": {"weight": 0.02}}
 CONTRASTIVE = {"contrastive": {"weight": 0.02, "pairs": 4, "micro_batch": 8, "max_tokens": 96, "queue": 32}}
 ARMS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {  # terms beside cross-entropy, constraints
     "cross_entropy": ({}, {}),

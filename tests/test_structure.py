@@ -209,7 +209,10 @@ def test_the_project_declares_exactly_what_it_imports() -> None:
     assert {module for module in imported if not offered[module] & named} == set()
     assert named - set().union(*offered.values()) == USED_BY_OTHERS
     tools = {_normal(requirement.split("==")[0]) for requirement in PROJECT["optional-dependencies"]["dev"]}
-    tested = {module for file in sorted((ROOT / "tests").rglob("*.py")) for module in _outside(file)} - {"tools"}
+    tested = {module for file in sorted((ROOT / "tests").rglob("*.py")) for module in _outside(file)} - {
+        "tools",
+        "bench",
+    }
     assert {
         each for each in tested if not {_normal(name) for name in providers.get(each, [each])} & (named | tools)
     } == set()

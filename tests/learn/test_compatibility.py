@@ -188,8 +188,9 @@ def test_the_first_phase_has_nothing_before_it(changes: dict[str, Any], problem:
     assert any(re.match(problem, line) for line in find(first=changes))
 
 
-def test_the_first_phase_may_protect_the_backbone_and_replays_nothing(find: Find) -> None:
-    assert find(first={"constraints": {"orthogonal": {"of": "base"}}}) == []
+def test_the_first_phase_reads_no_subspace_and_replays_nothing(find: Find) -> None:
+    (problem,) = find(first={"constraints": {"orthogonal": {"of": "base"}}})
+    assert problem.startswith("train_phase1.constraints.orthogonal: ") and "does not read the subspace" in problem
     assert find(shares={"train_phase1": REPLAYED, "train_phase2": REPLAYED}) == [
         "mix.phase1.shares.replay: no phase came before, so that there is nothing to replay"
     ]

@@ -156,3 +156,28 @@ def test_a_disk_that_is_too_small_is_refused(tmp_path: Path) -> None:
     memory.require_disk("base_model", tmp_path / "new" / "folder", 1000)
     with pytest.raises(ResourceError, match=r"base_model needs 1000000.0 GB of disk, and .* has \d"):
         memory.require_disk("base_model", tmp_path, 10**15)
+
+
+def test_methods_against_forgetting_hold_copies_of_the_adapter_and_texts() -> None:
+    from types import SimpleNamespace as Section
+
+    compute = Section(precision="fp32", quantisation="none")
+    adapter = Section(rank=32, dropout=0.0, targets=["q_proj", "down_proj"])
+    prompt = Section(max_tokens=512, max_summary_tokens=128)
+
+    def needed(terms: dict[str, Any], constraints: dict[str, Any]) -> Estimate:
+        phase = Section(
+            optimizer=Section(kind="adamw"),
+            micro_batch=2,
+            gradient_checkpointing=False,
+            terms=terms,
+            constraints=constraints,
+        )
+        return memory.for_phase(SMOL, compute, adapter, prompt, phase)
+
+    plain, held = needed({}, {}), needed({"ewc": {}}, {"orthogonal": {}})
+    trained = plain.adapter // 16  # weight, gradient and two moments, in fp32
+    assert held.adapter - plain.adapter == 3 * 4 * trained and held.activations == plain.activations
+    short = needed({"contrastive": {"micro_batch": 4, "max_tokens": 256}}, {})
+    assert short.activations == plain.activations
+    assert needed({"contrastive": {"micro_batch": 8, "max_tokens": 256}}, {}).activations == 2 * plain.activations

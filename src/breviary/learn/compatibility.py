@@ -18,8 +18,8 @@ from breviary.records import REPLAY
 IN_THE_FIRST_PHASE = {
     "orthogonal of base": "the first phase does not read the subspace, so that another k never trains it again",
     "ewc": "no phase came before, so that there is no anchor to hold the weights to",
-    "orthogonal of merged": "no phase came before, so that there is no adapter to merge; choose of: base",
-    "orthogonal of update": "no phase came before, so that there is no update to keep out of; choose of: base",
+    "orthogonal of merged": "no phase came before, so that there is no adapter to merge",
+    "orthogonal of update": "no phase came before, so that there is no update to keep out of",
     "contrastive": "there is one kind of text yet; its pairs come in with a later phase",
     "replay": "no phase came before, so that there is nothing to replay",
 }

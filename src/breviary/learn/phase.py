@@ -74,6 +74,9 @@ def run(stage: Stage, phase: str, previous: str | None) -> None:
     if accelerator.is_main_process:
         adapt.save(model, adapter(phase), resolve.identity(BASE))
         companions.save(terms.trained, adapter(phase))
+        if constraints:
+            details = {name: _shown(held.details()) for name, held in constraints.items()}
+            artifacts.write_json(adapter(phase) / "constraints.json", details)
         stage.run.artifacts(adapter(phase))
         _write(phase, progress)
 
@@ -100,6 +103,11 @@ def _by_domain(examples: list[Example]) -> Mapping[str, list[Example]]:
     return found
 
 
+def _shown(values: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float]]:
+    """Four digits of each, which is more than such numbers mean."""
+    return {name: {key: float(f"{value:.4g}") for key, value in each.items()} for name, each in values.items()}
+
+
 def _write(phase: str, progress: Progress) -> None:
     """The metrics and the curve of a phase."""
     validated = [row for row in progress.curve if "valid/mean" in row]
@@ -112,11 +120,7 @@ def _write(phase: str, progress: Progress) -> None:
             name: {key.removeprefix("valid/"): round(row[key], 4) for key in row if key.startswith("valid/")}
             for name, row in (("before", validated[0]), ("best", kept), ("last", validated[-1]))
         },
-        "reports": {
-            when: {key: float(f"{value:.4g}") for key, value in found.items()}
-            for when, found in progress.reports.items()
-            if found
-        },
+        "reports": _shown({when: found for when, found in progress.reports.items() if found}),
     }
     artifacts.write_json(Path("metrics", f"train_{phase}.json"), summary)
     columns = sorted({key for row in progress.curve for key in row} - {"step"})

@@ -146,7 +146,7 @@ def load(of: str, previous: str | None, identity: str, arithmetic: Arithmetic) -
     or made of other weights than those in use.
     """
     if of != "base" and not previous:
-        raise ConfigError(f"constraints.orthogonal.of: '{of}' needs an earlier phase, and there is none; use 'base'")
+        raise ConfigError(f"constraints.orthogonal.of: '{of}' needs an earlier phase, and there is none")
     path = file("base" if of == "base" else str(previous))
     if not path.is_file():
         raise ArtifactError(f"{path}: missing; run `dvc repro`, or `dvc pull` where a remote holds it")

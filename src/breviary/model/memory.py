@@ -20,7 +20,7 @@ Against measured peaks: SmolLM2-135M in bf16, rank 32, 4 x 512 tokens: 4.6 GB, e
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -176,8 +176,15 @@ def _runtime(shape: Shape, precision: str, quantisation: str) -> int:
 
 
 def for_phase(config: Mapping[str, Any], compute: Any, adapter: Any, prompt: Any, phase: Any) -> Estimate:
-    """The same from a backbone's config.json and the sections of params.yaml."""
-    return training(
+    """The same from a backbone's config.json and the sections of params.yaml.
+
+    EWC holds two more copies of the adapter, and a constraint on the step one; texts that are read for a contrast are
+    in memory when the examples are not.
+    """
+    contrast = phase.terms.get("contrastive", {})
+    texts = int(contrast.get("micro_batch", 0)) * int(contrast.get("max_tokens", 0))
+    longest = max(prompt.max_tokens, -(-texts // phase.micro_batch))
+    needed = training(
         shape(config),
         precision=compute.precision,
         quantisation=compute.quantisation,
@@ -186,9 +193,13 @@ def for_phase(config: Mapping[str, Any], compute: Any, adapter: Any, prompt: Any
         targets=adapter.targets,
         optimizer=phase.optimizer.kind,
         micro_batch=phase.micro_batch,
-        max_tokens=prompt.max_tokens,
+        max_tokens=longest,
         max_summary_tokens=prompt.max_summary_tokens,
         gradient_checkpointing=phase.gradient_checkpointing,
+    )
+    copies = 2 * ("ewc" in phase.terms) + ("orthogonal" in phase.constraints)
+    return replace(
+        needed, adapter=needed.adapter + copies * needed.adapter * 4 // (8 + STATE_BYTES[phase.optimizer.kind])
     )
 
 
