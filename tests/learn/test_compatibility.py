@@ -176,7 +176,7 @@ def test_what_nobody_has_thought_about_is_refused_once(find: Find) -> None:
         ),
         (
             {"constraints": {"orthogonal": {"of": "merged"}}},
-            r"train_phase1\.constraints\.orthogonal: .* no adapter to merge; choose of: base",
+            r"train_phase1\.constraints\.orthogonal: .* no adapter to merge",
         ),
         (
             {"constraints": {"orthogonal": ORTHOGONAL}},
