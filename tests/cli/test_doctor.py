@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from breviary.cli import doctor
-from breviary.model.memory import Memory
+from breviary.model import resources
+from breviary.model.resources import Memory
 
 
 def test_a_package_that_is_missing_is_bad() -> None:
@@ -45,9 +46,7 @@ def test_params_that_are_not_valid_are_a_bad_line(tmp_path: Path, monkeypatch: p
 
 
 def test_the_accelerator_line_says_how_much_memory_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    from breviary.model import memory
-
-    monkeypatch.setattr(memory, "available", lambda: Memory("RAM", 24 * 10**9, 20 * 10**9))
+    monkeypatch.setattr(resources, "available", lambda: Memory("RAM", 24 * 10**9, 20 * 10**9))
     assert doctor._gpu()[2] == "none, the CPU computes; 20.0 GB of memory free of 24.0"
 
 

@@ -14,7 +14,7 @@ from breviary import artifacts, config, tracking
 from breviary.errors import ArtifactError, ConfigError, ResourceError, TrainingError
 from breviary.learn import anchors, fisher, phase_fisher, start
 from breviary.learn.anchors import Anchor
-from breviary.model import adapt, memory
+from breviary.model import adapt, resources
 from breviary.model.adapters import lora
 from breviary.records import Example
 from breviary.stage import Stage
@@ -211,7 +211,7 @@ def test_an_earlier_anchor_that_is_missing_is_asked_for_first(
 
 
 def test_too_little_memory_is_found_early(measure: Measure, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "available", lambda: memory.Memory("RAM", 10**8, 10**8))
+    monkeypatch.setattr(resources, "available", lambda: resources.Memory("RAM", 10**8, 10**8))
     monkeypatch.setattr(start, "model", lambda *_: pytest.fail("a model was loaded"))
     with pytest.raises(ResourceError, match="fisher_phase1 needs about"):
         measure("phase1")

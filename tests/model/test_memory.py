@@ -1,17 +1,13 @@
 """The estimate of peak memory: against what was measured, and that it moves the right way."""
 
-import sys
-from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from breviary.errors import ResourceError
 from breviary.model import memory
-from breviary.model.memory import GB, Estimate, Memory, Shape
+from breviary.model.memory import GB, Estimate, Shape
 
 SMOL = {
     "hidden_size": 576,
@@ -113,49 +109,6 @@ def test_a_head_dimension_of_its_own_and_no_grouped_keys() -> None:
     plain = {key: value for key, value in SMOL.items() if key != "num_key_value_heads"}
     assert memory.shape(plain).kv == memory.shape(plain).heads == 576
     assert memory.shape(SMOL | {"head_dim": 128}).heads == 9 * 128
-
-
-def test_what_does_not_fit_is_refused_with_what_would_help() -> None:
-    needed = Estimate(weights=8 * GB, adapter=0, activations=1 * GB, logits=0, runtime=1 * GB)
-    memory.require("train_phase1", needed, Memory("RAM", 16 * GB, 12 * GB))
-    with pytest.raises(ResourceError) as caught:
-        memory.require("train_phase1", needed, Memory("RAM", 16 * GB, 8 * GB))
-    assert str(caught.value) == (
-        "train_phase1 needs about 11.0 GB, and RAM has 8.0 GB free of 16.0 (weights 8.0, adapter 0.0, activations 1.0, "
-        "logits 0.0, runtime 1.0); choose compute.quantisation: nf4, compute.precision: bf16 or a smaller backbone"
-    )
-    with pytest.raises(ResourceError, match="set gradient_checkpointing: true"):
-        memory.require("x", replace(needed, activations=90 * GB), Memory("RAM", 16 * GB, 8 * GB))
-
-
-def test_what_there_is() -> None:
-    found = memory.available()
-    assert 0 < found.free <= found.size
-    assert found.place
-
-
-@pytest.mark.parametrize(
-    ("names", "expected"),
-    [
-        ({"memory.max": "1000\n", "memory.current": "400\n"}, (1000, 400)),
-        ({"memory.max": "max\n", "memory.current": "400\n"}, (sys.maxsize, 0)),
-        ({"memory/memory.limit_in_bytes": "10", "memory/memory.usage_in_bytes": "4"}, (10, 4)),
-        ({}, (sys.maxsize, 0)),
-    ],
-)
-def test_a_container_may_have_less_than_its_machine(
-    names: dict[str, str], expected: tuple[int, int], tmp_path: Path
-) -> None:
-    for name, content in names.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(content)
-    assert memory._container(tmp_path) == expected
-
-
-def test_a_disk_that_is_too_small_is_refused(tmp_path: Path) -> None:
-    memory.require_disk("base_model", tmp_path / "new" / "folder", 1000)
-    with pytest.raises(ResourceError, match=r"base_model needs 1000000.0 GB of disk, and .* has \d"):
-        memory.require_disk("base_model", tmp_path, 10**15)
 
 
 def test_methods_against_forgetting_hold_copies_of_the_adapter_and_texts() -> None:

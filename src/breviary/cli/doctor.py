@@ -61,17 +61,17 @@ def _installed(package: str) -> Line:
 
 
 def _gpu() -> Line:
-    from breviary.model import memory
+    from breviary.model import resources
 
-    found = memory.available()
+    found = resources.available()
     kind = "none, the CPU computes" if found.place == "RAM" else found.place
     return True, "accelerator", f"{kind}; {found.free / GB:.1f} GB of memory free of {found.size / GB:.1f}"
 
 
 def _bf16() -> Line:
-    from breviary.model import memory
+    from breviary.model import resources
 
-    fast = memory.has_bf16()
+    fast = resources.has_bf16()
     return True, "bf16", "yes: compute.precision: bf16 is fast here" if fast else "no: use compute.precision: fp32"
 
 
@@ -112,7 +112,7 @@ def _fits(profile: str | None) -> Iterator[Line]:
 
 
 def _estimates(params: config.Params) -> Iterator[Line]:
-    from breviary.model import memory, preview
+    from breviary.model import memory, preview, resources
 
     options = _options(params, "backbone")
     described = preview.config(options, BASE)
@@ -120,7 +120,7 @@ def _estimates(params: config.Params) -> Iterator[Line]:
         yield True, "backbone", f"{_called(options)}: not fetched yet; `dvc repro base_model` does it, then ask again"
         return
     yield True, "backbone", _called(options)
-    compute, prompt, found = _options(params, "compute"), _options(params, "prompt"), memory.available()
+    compute, prompt, found = _options(params, "compute"), _options(params, "prompt"), resources.available()
     needed = {
         phase: memory.for_phase(described, compute, _options(params, "adapter"), prompt, _options(params, phase))
         for phase in PHASES

@@ -14,7 +14,7 @@ from breviary.errors import ConfigError, listed
 from breviary.learn import subspace
 from breviary.learn.protecting import Options
 from breviary.learn.subspace import Directions, Sizes
-from breviary.model import adapt, adapted, compute, memory, resolve
+from breviary.model import adapt, adapted, compute, memory, resolve, resources
 from breviary.model.adapted import Layer
 from breviary.stage import Stage
 
@@ -71,7 +71,7 @@ def _tasks(stage: Stage, model: str, options: Options) -> Tasks:
 def _layers(stage: Stage, model: str) -> dict[str, Layer]:
     """The adapted layers of the backbone with the adapter of `model`, or where a fresh one would sit."""
     arithmetic = stage.params.section("compute", compute.Options)
-    memory.require(stage.name, _needed(arithmetic), memory.available())
+    resources.require(stage.name, _needed(arithmetic), resources.available())
     loaded = compute.load(resolve.folder(BASE), arithmetic)
     if model == "base":
         fresh = adapt.create(loaded, stage.params.section("adapter", config.Options), stage.runtime.seed)

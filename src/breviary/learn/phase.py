@@ -22,7 +22,7 @@ from breviary.learn.checkpoint import Progress
 from breviary.learn.curriculum import Options
 from breviary.learn.equipment import PAIRS
 from breviary.learn.start import BASE, adapter, mixture
-from breviary.model import adapt, compute, memory, resolve
+from breviary.model import adapt, compute, memory, resolve, resources
 from breviary.records import Example
 from breviary.stage import Stage
 
@@ -91,9 +91,9 @@ def refuse_early(params: config.Params) -> None:
     shape = artifacts.read_json(BASE)["config"]
     compatibility.check(params, shape)
     arithmetic, adapting = params.section("compute", compute.Options), params.section("adapter", config.Options)
-    prompting, there = params.section("prompt", prompts.Options), memory.available()
+    prompting, there = params.section("prompt", prompts.Options), resources.available()
     for name, options in phases.items():
-        memory.require(name, memory.for_phase(shape, arithmetic, adapting, prompting, options), there)
+        resources.require(name, memory.for_phase(shape, arithmetic, adapting, prompting, options), there)
 
 
 def _by_domain(examples: list[Example]) -> Mapping[str, list[Example]]:

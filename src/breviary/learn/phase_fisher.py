@@ -10,7 +10,7 @@ from breviary.learn import anchors, fisher, measuring, start
 from breviary.learn.anchors import Anchor
 from breviary.learn.measuring import Options
 from breviary.learn.start import BASE, adapter, mixture
-from breviary.model import adapt, compute, memory
+from breviary.model import adapt, compute, memory, resources
 from breviary.records import Example
 from breviary.stage import Stage
 
@@ -84,7 +84,7 @@ def _refuse_early(stage: Stage, options: Options) -> None:
         max_summary_tokens=prompting.max_summary_tokens,
         gradient_checkpointing=options.gradient_checkpointing,
     )
-    memory.require(stage.name, needed, memory.available())
+    resources.require(stage.name, needed, resources.available())
 
 
 def _write(stage: Stage, phase: str, anchor: Anchor, found: fisher.Fisher, factor: float, options: Options) -> None:

@@ -17,14 +17,9 @@ Against measured peaks: SmolLM2-135M in bf16, rank 32, 4 x 512 tokens: 4.6 GB, e
 32, 3 x 1,280 tokens with checkpointing: 11.3 GB, estimated 10.1. A guide to a tenth or two, not a bound.
 """
 
-import os
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from pathlib import Path
 from typing import Any
-
-from breviary.errors import ResourceError
 
 GB = 10**9
 WEIGHT_BYTES = {"nf4": 4.127 / 8, "int8": 1.0}
@@ -72,15 +67,6 @@ class Estimate:
     @property
     def total(self) -> int:
         return int(SLACK * sum(getattr(self, part.name) for part in fields(self)))
-
-
-@dataclass(frozen=True)
-class Memory:
-    """What there is to put a model into."""
-
-    place: str
-    size: int  # bytes, all of it
-    free: int  # bytes
 
 
 def shape(config: Mapping[str, Any]) -> Shape:
@@ -226,74 +212,3 @@ def for_likelihood(config: Mapping[str, Any], compute: Any, prompt: Any, likelih
         max_tokens=max(prompt.max_tokens, likelihood.text_tokens),
         positions=max(positions, prompt.max_summary_tokens, likelihood.text_tokens),
     )
-
-
-def available() -> Memory:
-    """The GPU's memory where there is a GPU, else this machine's, or what its container may use of it."""
-    import psutil
-    import torch
-
-    if torch.cuda.is_available():
-        free, size = torch.cuda.mem_get_info()
-        return Memory(torch.cuda.get_device_name(), size, free)
-    machine = psutil.virtual_memory()
-    limit, used = _container()
-    return Memory("RAM", min(machine.total, limit), min(machine.available, limit - used))
-
-
-def has_bf16() -> bool:
-    """Whether there are instructions for bf16; without them it is emulated, and slower than fp32."""
-    import torch
-
-    if torch.cuda.is_available():
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    flags = Path("/proc/cpuinfo")
-    return flags.is_file() and not {"avx512_bf16", "amx_bf16", "bf16"}.isdisjoint(flags.read_text().split())
-
-
-def _container(root: Path = Path("/sys/fs/cgroup")) -> tuple[int, int]:
-    """(limit, used) of the container's memory in bytes; no limit is `sys.maxsize`."""
-    for limit, used in (
-        ("memory.max", "memory.current"),
-        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
-    ):
-        if (root / limit).is_file() and (root / limit).read_text().strip().isdigit():
-            return int((root / limit).read_text()), int((root / used).read_text())
-    return sys.maxsize, 0
-
-
-def require(what: str, needed: Estimate, found: Memory) -> None:
-    """Raise ResourceError, before any work, where `needed` is more than there is; `what` names the stage."""
-    if needed.total > found.free:
-        largest = max(fields(needed), key=lambda part: getattr(needed, part.name)).name
-        raise ResourceError(
-            f"{what} needs about {needed.total / GB:.1f} GB, and {found.place} has {found.free / GB:.1f} GB free of "
-            f"{found.size / GB:.1f} ({_parts(needed)}); {REMEDIES[largest]}"
-        )
-
-
-REMEDIES = {
-    "weights": "choose compute.quantisation: nf4, compute.precision: bf16 or a smaller backbone",
-    "adapter": "lower adapter.rank, or choose optimizer.kind: adamw_8bit",
-    "activations": "lower micro_batch (predict.batch_size, likelihood.batch_size) or prompt.max_tokens, or set "
-    "gradient_checkpointing: true",
-    "logits": "lower micro_batch (predict.batch_size), prompt.max_summary_tokens or likelihood.text_tokens",
-    "runtime": "close other programs",
-}
-
-
-def _parts(estimate: Estimate) -> str:
-    return ", ".join(f"{part.name} {getattr(estimate, part.name) / GB:.1f}" for part in fields(estimate))
-
-
-def require_disk(what: str, folder: Path, needed: int) -> None:
-    """Raise ResourceError where the disk of `folder` has fewer than `needed` bytes free."""
-    import shutil
-
-    there = next(path for path in [folder, *folder.absolute().parents] if path.exists())
-    free = shutil.disk_usage(there).free
-    if free < needed:
-        raise ResourceError(
-            f"{what} needs {needed / GB:.1f} GB of disk, and {os.fspath(there)} has {free / GB:.1f} GB free; "
-            "make room, or set BREVIARY_CACHE to a folder on another disk"
-        )

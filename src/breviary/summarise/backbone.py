@@ -5,7 +5,7 @@ from typing import Any
 
 from breviary import artifacts, config
 from breviary.data import prompts, tokens
-from breviary.model import adapt, chat, compute, memory, resolve
+from breviary.model import adapt, chat, compute, memory, resolve, resources
 
 BASE = Path("models/base.json")
 SECTIONS = ("runtime", "compute", "prompt")
@@ -29,7 +29,7 @@ def load(params: config.Params, adapter: Path | None, what: str, needed: memory.
 
     Raises ResourceError before anything is loaded where memory will not do.
     """
-    memory.require(what, needed, memory.available())
+    resources.require(what, needed, resources.available())
     compute.prepare(params.section("runtime", config.Runtime))
     model = compute.load(resolve.folder(BASE), params.section("compute", compute.Options))
     if adapter:
