@@ -67,7 +67,7 @@ ADDED = {  # what one method does alone, and what each adds to EWC
 SWEEP = {
     **{
         f"ewc_{weight}": Arm(f"full with EWC of weight {weight}", (f"train_phase2.terms.ewc.weight={weight}",))
-        for weight in (0.003, 0.01, 0.05, 0.2)
+        for weight in (0.003, 0.01, 0.06, 0.2)
     },
     **{f"k_{k}": Arm(f"full with {k} protected directions", width(k)) for k in (4, 24)},
     **{
@@ -89,7 +89,7 @@ SWEEP = {
                 *shares("phase2", talk=round(1 - share, 4), replay=share),
             ),
         )
-        for share in (0.05, 0.2, 0.3)
+        for share in (0.05, 0.1, 0.3)
     },
 }
 GROUPS = {"main": MAIN, "added": ADDED, "sweep": SWEEP}
