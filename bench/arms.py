@@ -89,7 +89,7 @@ SWEEP = {
                 *shares("phase2", talk=round(1 - share, 4), replay=share),
             ),
         )
-        for share in (0.05, 0.1, 0.3)
+        for share in (0.05, 0.2, 0.3)
     },
 }
 GROUPS = {"main": MAIN, "added": ADDED, "sweep": SWEEP}
