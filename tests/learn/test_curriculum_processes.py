@@ -14,7 +14,7 @@ from breviary import artifacts
 from breviary.records import Example
 
 RUN = """
-import sys
+import os, sys
 from pathlib import Path
 import torch
 from breviary import config, tracking
@@ -33,7 +33,9 @@ if sys.argv[1] == "before":
     decompose.run(stage("subspace@phase1"), "phase1")
 else:
     phase_fisher.run(stage("fisher_phase1"), "phase1", None)
-    if torch.distributed.is_initialized():
+    together = torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
+    assert together == int(os.environ.get("WORLD_SIZE", "1")), "each process is on its own"
+    if together > 1:
         torch.distributed.barrier()
     phase.run(stage("train_phase2"), "phase2", "phase1")
     if torch.distributed.is_initialized():

@@ -39,10 +39,7 @@ def reads(phase: str, previous: str | None) -> list[Path]:
 
 def run(stage: Stage, phase: str, previous: str | None) -> None:
     """Train `phase` from the adapter of `previous` (a fresh one if there is none), and write what came of it."""
-    from accelerate import Accelerator
-
     options = stage.params.section(stage.name, Options)
-    precision = stage.params.section("compute", compute.Options).precision
     refuse_early(stage.everything)
     prompter = start.prompter(stage)
     words = objective.words(options.terms)
@@ -52,7 +49,7 @@ def run(stage: Stage, phase: str, previous: str | None) -> None:
         for domain, examples in _by_domain(artifacts.read_records(VALID, Example)).items()
     }
     compute.prepare(stage.runtime)
-    accelerator = Accelerator(mixed_precision="bf16" if precision == "bf16" else "no")
+    accelerator = start.accelerator(stage)
     model = start.model(stage, previous)
     terms, constraints = equipment.build(stage, options, model, accelerator, prompter, previous)
     if options.gradient_checkpointing:

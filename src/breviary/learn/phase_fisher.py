@@ -25,8 +25,6 @@ def run(stage: Stage, phase: str, previous: str | None) -> None:
 
     Where an earlier phase has an anchor, both are merged as the options say.
     """
-    from accelerate import Accelerator
-
     options = stage.params.section(stage.name, Options)
     measuring.check(stage.everything.all(Options))
     _refuse_early(stage, options)
@@ -34,8 +32,7 @@ def run(stage: Stage, phase: str, previous: str | None) -> None:
     drawn = sample(artifacts.read_records(mixture(phase), Example), options.examples, f"{stage.runtime.seed} {phase}")
     rows = batches.rows(drawn, prompter)
     compute.prepare(stage.runtime)
-    precision = stage.params.section("compute", compute.Options).precision
-    accelerator = Accelerator(mixed_precision="bf16" if precision == "bf16" else "no")
+    accelerator = start.accelerator(stage)
     model = start.model(stage, phase)
     if options.gradient_checkpointing:
         model.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})

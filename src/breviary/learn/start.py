@@ -35,3 +35,15 @@ def model(stage: Stage, previous: str | None) -> Any:
     if previous:
         return adapt.load(loaded, adapter(previous), resolve.identity(BASE), trainable=True)
     return adapt.create(loaded, stage.params.section("adapter", config.Options), stage.runtime.seed)
+
+
+def accelerator(stage: Stage) -> Any:
+    """accelerate's view of the processes: of this one, or of all that were launched together.
+
+    Without a GPU it has to be told so: else each process of a launch would train alone, and none would say it.
+    """
+    import torch
+    from accelerate import Accelerator
+
+    precision = stage.params.section("compute", compute.Options).precision
+    return Accelerator(mixed_precision="bf16" if precision == "bf16" else "no", cpu=not torch.cuda.is_available())
