@@ -37,7 +37,7 @@ check: $(INSTALLED) ## Format, lint, types, import contracts, tests: what CI ask
 	lint-imports
 	python -m pytest -q
 
-fast: $(INSTALLED) ## The tests that take under a minute together
+fast: $(INSTALLED) ## The tests that each take under a second, a minute or two together
 	python -m pytest -q -m "not slow"
 
 ui: $(INSTALLED) ## The MLflow UI of this project's runs, on localhost (PORT=5000)

@@ -78,15 +78,11 @@ def _costs(arms: Mapping[str, Any]) -> str:
 def _reports(arms: Mapping[str, Any]) -> str:
     rows = []
     for arm, row in arms.items():
-        names = sorted({name for each in row["reports"].values() for name in each})
-        for name in names:
-            rows.append(
-                [
-                    f"`{arm}`",
-                    name,
-                    *(_number(row["reports"].get(when, {}).get(name), 4) for when in ("before", "after")),
-                ]
-            )
+        before, after = (row["reports"].get(when, {}) for when in ("before", "after"))
+        rows += [
+            [f"`{arm}`", name, _significant(before.get(name)), _significant(after.get(name))]
+            for name in sorted(before.keys() | after.keys())
+        ]
     return _table(["arm", "what", "before", "after"], rows)
 
 
@@ -118,6 +114,10 @@ def _percent(interval: Mapping[str, Any] | None) -> str:
         return ""
     scaled = {key: None if value is None else 100 * value for key, value in interval.items()}
     return _shown(scaled, 0).replace(" [", " % [")
+
+
+def _significant(value: float | None) -> str:
+    return "" if value is None else f"{value:.3g}"
 
 
 def _number(value: float | None, digits: int) -> str:
