@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +27,15 @@ import numpy as np
 
 from bench import arms, experiments, results, tables
 from bench.results import Result
-from breviary import artifacts
+from breviary import artifacts, catalogue
 from breviary.cli import overlays
-from breviary.evaluate import scores
+from breviary.evaluate import measured, scoring
+from breviary.model import resolve
 from breviary.records import Document, Likelihood, Prediction
 
 PROFILE = "forgetting"
+ENCODER = Path("models/encoder.json")
+GIVEN = measured.Given(partial(resolve.folder, ENCODER), partial(resolve.identity, ENCODER))
 LOGS, METRICS, FIGURE = Path(".dvc/tmp/ablation"), Path("metrics/ablation.json"), Path("docs/figures/pareto.svg")
 
 
@@ -178,13 +182,19 @@ def _written(commit: str, files: Any, model: str) -> dict[tuple[str, str], dict[
     texts = {
         each.document: each.summary for each in _records(files.read_text(f"data/predictions/{model}.jsonl"), Prediction)
     }
-    kinds = [each["kind"] for each in params["evaluate"]["metrics"]]
+    chosen = params["evaluate"]["metrics"]
+    metrics = scoring.build([_metric(each) for each in chosen], GIVEN)
+    directions = scoring.directions_of(scoring.modules(list(metrics)))
     found: dict[tuple[str, str], dict[str, float]] = {}
-    for each in scores.score(documents, {model: texts}, scores.modules(kinds)):
+    for each in scoring.score(documents, {model: texts}, metrics, directions)[0]:
         for metric, value in each.scores.items():
             if value is not None:
                 found.setdefault((each.domain, metric), {})[each.document] = value
     return found
+
+
+def _metric(options: Any) -> Any:
+    return catalogue.resolve(scoring.METRICS, options["kind"]).Options.model_validate(options)
 
 
 if __name__ == "__main__":

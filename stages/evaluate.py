@@ -1,12 +1,14 @@
 """Score every model's predictions, compare the phases with the base model, and say what each phase taught and cost."""
 
+from functools import partial
 from pathlib import Path
 
 import click
 
 from breviary import artifacts, stage
 from breviary.errors import ConfigError
-from breviary.evaluate import measures, scores, tables, transfer, transfer_tables
+from breviary.evaluate import measured, measures, scores, tables, transfer, transfer_tables
+from breviary.model import resolve
 from breviary.records import Document, Example, Likelihood, Prediction
 
 PHASES = ("phase1", "phase2", "phase3")
@@ -17,13 +19,15 @@ PREDICTIONS = {model: Path("data/predictions", f"{model}.jsonl") for model in MO
 LIKELIHOODS = {model: Path("data/likelihoods", f"{model}.jsonl") for model in MODELS}
 SCORES, FULL = Path("data/scores.jsonl"), Path("data/evaluation.json")  # too much for a row of `dvc metrics show`
 BRIEF, TARGET = Path("metrics/scores"), Path("metrics/evaluate.json")
+ENCODER = Path("models/encoder.json")
+GIVEN = measured.Given(partial(resolve.folder, ENCODER), partial(resolve.identity, ENCODER))
 TRANSFER, CURVE = Path("metrics/transfer.json"), Path("metrics/curves/transfer.csv")
 
 
 @click.command()
 def main() -> None:
     """Evaluate data/predictions/<model>.jsonl and data/likelihoods/<model>.jsonl of each of evaluate.models."""
-    reads = (DOCUMENTS, SPLITS, *MIXTURES.values(), *PREDICTIONS.values(), *LIKELIHOODS.values())
+    reads = (DOCUMENTS, SPLITS, ENCODER, *MIXTURES.values(), *PREDICTIONS.values(), *LIKELIHOODS.values())
     with stage.running("evaluate", sections=("runtime", "evaluate"), reads=reads) as run:
         options, seed = run.params.section("evaluate", scores.Options), run.runtime.seed
         if unknown := [model for model in options.models if model not in MODELS]:
@@ -33,7 +37,7 @@ def main() -> None:
         predictions = {model: artifacts.read_records(PREDICTIONS[model], Prediction) for model in options.models}
         likelihoods = {model: artifacts.read_records(LIKELIHOODS[model], Likelihood) for model in options.models}
         mixtures = {phase: artifacts.read_records(path, Example) for phase, path in MIXTURES.items()}
-        found = scores.evaluate(documents, artifacts.read_json(SPLITS), predictions, options, seed)
+        found = scores.evaluate(documents, artifacts.read_json(SPLITS), predictions, options, GIVEN, seed)
         compared = measures.measures(likelihoods, found.scored, documents)
         chance = {"seed": seed, "resamples": options.resamples, "level": options.level}
         taught = transfer.transfers(compared, documents, mixtures, MODELS, **chance)

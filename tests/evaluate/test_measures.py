@@ -6,7 +6,7 @@ import pytest
 
 from breviary.errors import ArtifactError
 from breviary.evaluate import measures
-from breviary.evaluate.scores import Scored
+from breviary.evaluate.scoring import Scored
 from breviary.records import Document, Likelihood
 
 DOCUMENTS = [Document("talk", name, "Text.", "Summary.", id=name) for name in ("a", "b", "c")]

@@ -1,5 +1,6 @@
 """Scoring, estimating and comparing the predictions of several models."""
 
+import math
 from dataclasses import astuple, replace
 
 import numpy as np
@@ -8,7 +9,7 @@ from pydantic import ValidationError
 
 from breviary import artifacts, catalogue
 from breviary.errors import ArtifactError, DataError
-from breviary.evaluate import scores, statistics
+from breviary.evaluate import measured, scores, scoring, statistics
 from breviary.evaluate.metrics import rouge
 from breviary.records import Document, Prediction
 
@@ -50,12 +51,17 @@ def predictions(model: str, keep: int) -> list[Prediction]:
     ]
 
 
+def no_encoder():
+    raise AssertionError("these metrics need no model")
+
+
+GIVEN = measured.Given(no_encoder, no_encoder)
 SPLITS = {each.id: "test" for each in documents()}
 PREDICTIONS = {"base": predictions("base", 2), "phase1": predictions("phase1", 5)}
 
 
 def evaluate(found=None, options=OPTIONS, seed=3, texts=None) -> scores.Evaluation:
-    return scores.evaluate(texts or documents(), SPLITS, PREDICTIONS if found is None else found, options, seed)
+    return scores.evaluate(texts or documents(), SPLITS, PREDICTIONS if found is None else found, options, GIVEN, seed)
 
 
 @pytest.fixture(scope="module")
@@ -151,7 +157,7 @@ def test_an_empty_summary_scores_0_and_leaves_means_that_it_cannot_be_in():
 
 def test_scores_survive_the_disk(tmp_path, evaluation):
     artifacts.write_records(tmp_path / "scores.jsonl", evaluation.scored)
-    assert artifacts.read_records(tmp_path / "scores.jsonl", scores.Scored) == evaluation.scored
+    assert artifacts.read_records(tmp_path / "scores.jsonl", scoring.Scored) == evaluation.scored
 
 
 def test_settings_are_recorded(evaluation):
@@ -217,8 +223,42 @@ def test_options_that_cannot_work_are_refused(change, message):
         scores.Options.model_validate({**PLAIN, **change})
 
 
-@pytest.mark.parametrize("kind", catalogue.kinds(scores.METRICS))
-def test_every_metric_says_its_directions_and_settings(kind):
-    metric = catalogue.resolve(scores.METRICS, kind)
-    assert metric.SETTINGS
-    assert metric.score("A summary.", "A reference.", "A source.").keys() == metric.HIGHER_IS_BETTER.keys()
+@pytest.mark.parametrize("kind", catalogue.kinds(scoring.METRICS))
+def test_every_metric_offers_what_a_metric_offers(kind):
+    metric = catalogue.resolve(scoring.METRICS, kind)
+    assert metric.HIGHER_IS_BETTER
+    assert callable(metric.build)
+    assert metric.Options.model_fields["kind"].annotation.__args__ == (kind,)
+
+
+def test_no_two_metrics_give_a_number_the_same_name():
+    metrics = scoring.modules(catalogue.kinds(scoring.METRICS))
+    names = [name for metric in metrics for name in metric.HIGHER_IS_BETTER]
+    assert len(names) == len(set(names))
+
+
+def right_words() -> measured.Metric:
+    """A metric with a figure of its own: the share of all words that stand in the references."""
+
+    def count(texts):
+        said = [(set(each.summary.split()), set(each.reference.split())) for each in texts]
+        return np.array([[len(mine & theirs), len(mine)] for mine, theirs in said], float)
+
+    corpus = measured.Corpus(count, lambda totals: {"right": totals[:, 0] / totals[:, 1]})
+    return measured.Metric(
+        lambda texts: [{"rouge1": 0.5, "right": math.nan} for _ in texts], {"words": "split"}, corpus
+    )
+
+
+def test_a_corpus_figure_stands_beside_the_means(monkeypatch):
+    monkeypatch.setattr(rouge, "build", lambda options, given: right_words())
+    monkeypatch.setitem(rouge.HIGHER_IS_BETTER, "right", True)
+    found = evaluate()
+    said = {each.document: set(each.summary.split()) for each in PREDICTIONS["phase1"]}
+    right = sum(len(said[each.id] & set(each.summary.split())) for each in documents())
+    assert found.estimates["phase1", "overall", "right"].mean == right / sum(map(len, said.values()))
+    assert found.estimates["phase1", "talk", "right"].n == 8
+    compared = found.comparisons["phase1", "talk", "right"].comparison
+    assert compared.difference > 0
+    assert compared.p < 0.05
+    assert ("reference", "talk", "right") not in found.estimates

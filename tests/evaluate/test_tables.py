@@ -5,7 +5,8 @@ import json
 import pytest
 
 from breviary.evaluate import scores, tables
-from breviary.evaluate.scores import Compared, Evaluation, Scored
+from breviary.evaluate.scores import Compared, Evaluation
+from breviary.evaluate.scoring import Scored
 from breviary.evaluate.statistics import Comparison, Estimate
 from breviary.records import Document
 

@@ -12,7 +12,7 @@ and so long summaries.)
 from collections.abc import Mapping, Sequence
 
 from breviary.errors import ArtifactError
-from breviary.evaluate.scores import Scored
+from breviary.evaluate.scoring import Scored
 from breviary.evaluate.transfer import Measure
 from breviary.records import Document, Likelihood
 

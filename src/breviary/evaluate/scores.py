@@ -1,36 +1,29 @@
 """Every model's summary of every test document, scored; then means with intervals, and each model against one of them.
 
-Scores are kept for each document: what a mean hides, and what any paired comparison needs. Beside the models stand
-three rows that need none: `lead3` and `oracle` (see `baselines.py`), and `reference`, which says how long, how new and
-in which style people wrote. It has no score that can be better or worse: against itself it is perfect. "overall" is the
-mean over all documents, whatever their domain, so a domain with more documents weighs more.
+Scores are kept for each document: what a mean hides, and what any paired comparison needs. "overall" is the mean over
+all documents, whatever their domain, so a domain with more documents weighs more. A score that does not exist is left
+out of means, whose `n` says how many documents they are over. A corpus figure (BLEU) is no mean of documents' scores;
+it stands beside the means, with an interval from drawing documents.
 
-A score that does not exist (the compression of an empty summary, ROUGE without a reference) is null in the records and
-left out of means, whose `n` says how many documents they are over.
-
-Every mean draws from a generator of its own, made of the seed and its name: one more metric or model changes no digit
+Every number draws from a generator of its own, made of the seed and its name: one more metric or model changes no digit
 of the others.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from math import isfinite
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 from pydantic import Field, model_validator
-from tqdm import tqdm
 
 from breviary import catalogue, config
-from breviary.errors import ArtifactError, ConfigError, DataError
-from breviary.evaluate import baselines, statistics
+from breviary.errors import ConfigError, DataError
+from breviary.evaluate import scoring, statistics, sums
+from breviary.evaluate.measured import Given
+from breviary.evaluate.scoring import BASELINES, METRICS, Counted, Scored
 from breviary.records import Document, Prediction
 
-METRICS = "breviary.evaluate.metrics"
-REFERENCE = "reference"
-BASELINES = ("lead3", "oracle", REFERENCE)
 OVERALL = "overall"
 
 Key = tuple[str, str, str]  # model, domain or OVERALL, metric
@@ -68,23 +61,13 @@ class Options(config.Options):
                 raise ConfigError(f"target.{role}: '{name}' is not one of models ({', '.join(self.models)})")
         if self.target.model == self.target.against:
             raise ConfigError(f"target.model and target.against are both '{self.target.model}'")
-        directions = directions_of(modules(names))
+        directions = scoring.directions_of(scoring.modules(names))
         if directions.get(self.target.metric) is None:
             good = ", ".join(name for name, higher in directions.items() if higher is not None)
             raise ConfigError(
                 f"target.metric: '{self.target.metric}' is not one of those that can be better or worse ({good})"
             )
         return self
-
-
-@dataclass(frozen=True)
-class Scored:
-    """All scores of one model's summary of one document; None where there is no such score."""
-
-    document: str
-    domain: str
-    model: str
-    scores: dict[str, float | None]
 
 
 @dataclass(frozen=True)
@@ -107,93 +90,31 @@ class Evaluation:
     settings: dict[str, Any]
 
 
-def modules(kinds: Sequence[str]) -> list[ModuleType]:
-    """The metrics of these kinds."""
-    return [catalogue.resolve(METRICS, kind) for kind in kinds]
-
-
-def directions_of(metrics: Sequence[ModuleType]) -> dict[str, bool | None]:
-    """Every number that the metrics give, and whether higher is better."""
-    return {name: higher for metric in metrics for name, higher in metric.HIGHER_IS_BETTER.items()}
-
-
 def evaluate(
     documents: Sequence[Document],
     split_of: Mapping[str, str],
     predictions: Mapping[str, Sequence[Prediction]],
     options: Options,
+    given: Given,
     seed: int,
 ) -> Evaluation:
-    """Score, estimate and compare the predictions of each model. No model is loaded."""
+    """Score, estimate and compare the predictions of each model. No model is loaded but what a metric asks for."""
     by_id = {document.id: document for document in documents}
-    kinds = [option.kind for option in options.metrics]
-    metrics, target = modules(kinds), options.target
-    summaries = _summaries(predictions, by_id)
-    scored = score(by_id, summaries, metrics)
-    values = _values(scored)
+    metrics, target = scoring.build(options.metrics, given), options.target
+    directions = scoring.directions_of(scoring.modules(list(metrics)))
+    summaries = scoring.collected(predictions, by_id)
+    scored, counted = scoring.score(by_id, summaries, metrics, directions)
+    values, figures = _values(scored), _figures(counted, by_id)
     if not values.get((target.model, target.domain, target.metric)):
         known = ", ".join([*sorted({each.domain for each in scored}), OVERALL])
         raise DataError(f"evaluate.target: no {target.metric} in domain '{target.domain}' (domains here: {known})")
     chance = {"resamples": options.resamples, "level": options.level}
-    estimates = {
-        key: statistics.mean(np.array(list(found.values())), statistics.generator(seed, "mean", *key), **chance)
-        for key, found in values.items()
-    }
-    settings = {kind: metric.SETTINGS for kind, metric in zip(kinds, metrics, strict=True)}
+    estimates = _estimate(values, figures, seed, chance)
+    settings = {kind: metric.settings for kind, metric in metrics.items()}
     settings["statistics"] = statistics.settings(**chance) | {"seed": seed}
     settings["splits"] = sorted({split_of[each.document] for each in scored})
-    comparisons = _compare(values, target.against, seed, chance)
-    return Evaluation(summaries, scored, estimates, comparisons, directions_of(metrics), settings)
-
-
-def score(
-    documents: Mapping[str, Document], summaries: Mapping[str, Mapping[str, str]], metrics: Sequence[ModuleType]
-) -> list[Scored]:
-    """Every metric of every summary, by document id and in the order of the models."""
-    ids = sorted({name for texts in summaries.values() for name in texts})
-    judging = {metric for metric, higher in directions_of(metrics).items() if higher is not None}
-    scored = []
-    for name in tqdm(ids, desc="evaluate", unit="documents", disable=None):
-        document = documents[name]
-        for model, texts in summaries.items():
-            found: dict[str, float] = {}
-            for metric in metrics:
-                found |= metric.score(texts[name], document.summary, document.text)
-            without = judging if model == REFERENCE else ()
-            kept = {key: value if isfinite(value) and key not in without else None for key, value in found.items()}
-            scored.append(Scored(name, document.domain, model, kept))
-    return scored
-
-
-def _summaries(
-    predictions: Mapping[str, Sequence[Prediction]], documents: Mapping[str, Document]
-) -> dict[str, dict[str, str]]:
-    """The summaries of each model, baselines last. Every model must have answered for the same documents."""
-    summaries = {model: {each.document: each.summary for each in found} for model, found in predictions.items()}
-    wanted = set().union(*summaries.values())
-    if not wanted:
-        raise ArtifactError("no predictions at all; delete data/predictions and run the predict stages")
-    problems = [
-        f"{model}: two predictions for one document"
-        for model, found in predictions.items()
-        if len(found) > len(summaries[model])
-    ]
-    for model, texts in summaries.items():
-        if missing := sorted(wanted - texts.keys()):
-            problems.append(
-                f"{model}: no prediction for {len(missing)} documents that another model has ({missing[0]}, ...)"
-            )
-    if unknown := sorted(wanted - documents.keys()):
-        problems.append(f"{len(unknown)} predictions are of documents that do not exist ({unknown[0]}, ...)")
-    if problems:
-        raise ArtifactError(
-            "\n".join([*problems, "predictions of different runs are mixed; run the predict stages again"])
-        )
-    texts = {name: documents[name] for name in sorted(wanted)}
-    summaries["lead3"] = {name: baselines.lead(each.text) for name, each in texts.items()}
-    summaries["oracle"] = {name: baselines.oracle(each.text, each.summary) for name, each in texts.items()}
-    summaries[REFERENCE] = {name: each.summary for name, each in texts.items()}
-    return summaries
+    comparisons = _compare(values, figures, target.against, seed, chance)
+    return Evaluation(summaries, scored, estimates, comparisons, directions, settings)
 
 
 def _values(scored: Sequence[Scored]) -> dict[Key, dict[str, float]]:
@@ -207,21 +128,79 @@ def _values(scored: Sequence[Scored]) -> dict[Key, dict[str, float]]:
     return dict(values)
 
 
+def _estimate(
+    values: Mapping[Key, Mapping[str, float]], figures: Mapping[Key, "_Figure"], seed: int, chance: Mapping[str, Any]
+) -> dict[Key, statistics.Estimate]:
+    """The mean of each metric and each corpus figure, with its interval."""
+
+    def drawn(key: Key) -> np.random.Generator:
+        return statistics.generator(seed, "mean", *key)
+
+    means = {
+        key: statistics.mean(np.array(list(found.values())), drawn(key), **chance) for key, found in values.items()
+    }
+    return means | {
+        key: sums.estimate(np.array(list(each.counts.values())), each.value, drawn(key), **chance)
+        for key, each in figures.items()
+    }
+
+
+@dataclass(frozen=True)
+class _Figure:
+    """A corpus figure of one model: the counts of each document, and what their sum is worth."""
+
+    counts: dict[str, np.ndarray]
+    value: sums.Value
+
+
+def _figures(counted: Sequence[Counted], documents: Mapping[str, Document]) -> dict[Key, _Figure]:
+    """Each corpus figure of each model, by domain and over all."""
+    found: dict[Key, _Figure] = {}
+    for each in counted:
+        for model, lines in each.counts.items():
+            scopes: dict[str, dict[str, np.ndarray]] = {OVERALL: lines}
+            for name, line in lines.items():
+                scopes.setdefault(documents[name].domain, {})[name] = line
+            found |= {
+                (model, scope, name): _Figure(own, each.value(name))
+                for scope, own in scopes.items()
+                for name in each.names
+            }
+    return found
+
+
 def _compare(
-    values: Mapping[Key, Mapping[str, float]], against: str, seed: int, chance: Mapping[str, Any]
+    values: Mapping[Key, Mapping[str, float]],
+    figures: Mapping[Key, _Figure],
+    against: str,
+    seed: int,
+    chance: Mapping[str, Any],
 ) -> dict[Key, Compared]:
     """Each model against `against`, on the documents that both have a score for."""
-    found: dict[Key, statistics.Comparison] = {}
-    for key, mine in values.items():
-        model, scope, metric = key
-        theirs = values.get((against, scope, metric), {})
-        both = [name for name in mine if name in theirs]
-        if model in (against, *BASELINES) or not both:
-            continue
-        first, second = (np.array([scores[name] for name in both]) for scores in (mine, theirs))
-        found[key] = statistics.compare(first, second, statistics.generator(seed, "compare", *key, against), **chance)
+
+    def drawn(key: Key) -> np.random.Generator:
+        return statistics.generator(seed, "compare", *key, against)
+
+    found = {
+        key: statistics.compare(mine, theirs, drawn(key), **chance) for key, mine, theirs in _paired(values, against)
+    }
+    counts = {key: figure.counts for key, figure in figures.items()}
+    found |= {
+        key: sums.compare(mine, theirs, figures[key].value, drawn(key), **chance)
+        for key, mine, theirs in _paired(counts, against)
+    }
     corrected: dict[Key, float] = {}
     for metric in dict.fromkeys(metric for _, _, metric in found):
         family = [key for key in found if key[2] == metric]
         corrected |= zip(family, statistics.holm([found[key].p for key in family]), strict=True)
     return {key: Compared(comparison, corrected[key]) for key, comparison in found.items()}
+
+
+def _paired(lines: Mapping[Key, Mapping[str, Any]], against: str) -> Iterator[tuple[Key, np.ndarray, np.ndarray]]:
+    """For each model but `against`, what it and `against` have for the same documents."""
+    for key, mine in lines.items():
+        model, scope, metric = key
+        theirs = lines.get((against, scope, metric), {})
+        both = [name for name in mine if name in theirs]
+        if both and model not in (against, *BASELINES):
+            yield key, np.array([mine[name] for name in both]), np.array([theirs[name] for name in both])

@@ -11,6 +11,7 @@ import math
 from typing import Literal
 
 from breviary import config
+from breviary.evaluate import measured
 from breviary.evaluate.words import words
 
 HIGHER_IS_BETTER: dict[str, bool | None] = {"words": None, "compression": None}
@@ -21,6 +22,11 @@ class Options(config.Options):
     """Length has no settings."""
 
     kind: Literal["length"]
+
+
+def build(options: Options, given: measured.Given) -> measured.Metric:
+    """The metric, which needs neither options nor models."""
+    return measured.Metric(measured.each(score), SETTINGS)
 
 
 def score(prediction: str, reference: str, source: str) -> dict[str, float]:

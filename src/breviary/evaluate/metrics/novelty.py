@@ -13,6 +13,7 @@ from difflib import SequenceMatcher
 from typing import Literal
 
 from breviary import config
+from breviary.evaluate import measured
 from breviary.evaluate.words import words
 
 SIZES = (1, 2, 3)
@@ -24,6 +25,11 @@ class Options(config.Options):
     """Novelty has no settings."""
 
     kind: Literal["novelty"]
+
+
+def build(options: Options, given: measured.Given) -> measured.Metric:
+    """The metric, which needs neither options nor models."""
+    return measured.Metric(measured.each(score), SETTINGS)
 
 
 def score(prediction: str, reference: str, source: str) -> dict[str, float]:

@@ -19,7 +19,7 @@ from importlib.metadata import version
 from typing import Any, Literal
 
 from breviary import config
-from breviary.evaluate import words
+from breviary.evaluate import measured, words
 
 HIGHER_IS_BETTER: dict[str, bool | None] = {"rouge1": True, "rouge2": True, "rougeL": True, "rougeLsum": True}
 SETTINGS = {
@@ -35,6 +35,11 @@ class Options(config.Options):
     """ROUGE has no settings: figures are comparable only as long as nobody turns a knob."""
 
     kind: Literal["rouge"]
+
+
+def build(options: Options, given: measured.Given) -> measured.Metric:
+    """The metric, which needs neither options nor models."""
+    return measured.Metric(measured.each(score), SETTINGS)
 
 
 def score(prediction: str, reference: str, source: str) -> dict[str, float]:

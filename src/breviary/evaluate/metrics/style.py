@@ -25,6 +25,7 @@ from importlib.metadata import version
 from typing import Any, Literal
 
 from breviary import config
+from breviary.evaluate import measured
 from breviary.evaluate.words import words
 
 WINDOW = 50  # words
@@ -54,6 +55,11 @@ class Options(config.Options):
     """Style has no settings: figures are comparable only as long as nobody turns a knob."""
 
     kind: Literal["style"]
+
+
+def build(options: Options, given: measured.Given) -> measured.Metric:
+    """The metric, which needs neither options nor models."""
+    return measured.Metric(measured.each(score), SETTINGS)
 
 
 def score(prediction: str, reference: str, source: str) -> dict[str, float]:
