@@ -110,7 +110,7 @@ def evaluate(
         raise DataError(f"evaluate.target: no {target.metric} in domain '{target.domain}' (domains here: {known})")
     chance = {"resamples": options.resamples, "level": options.level}
     estimates = _estimate(values, figures, seed, chance)
-    settings = {kind: metric.settings for kind, metric in metrics.items()}
+    settings: dict[str, Any] = {kind: metric.settings for kind, metric in metrics.items()}
     settings["statistics"] = statistics.settings(**chance) | {"seed": seed}
     settings["splits"] = sorted({split_of[each.document] for each in scored})
     comparisons = _compare(values, figures, target.against, seed, chance)
