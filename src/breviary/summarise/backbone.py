@@ -11,27 +11,27 @@ BASE = Path("models/base.json")
 SECTIONS = ("runtime", "compute", "prompt")
 
 
-def prompter(params: config.Params) -> prompts.Prompter:
-    """The backbone's prompts. No model is loaded."""
-    folder = resolve.folder(BASE)
+def prompter(params: config.Params, base: Path = BASE) -> prompts.Prompter:
+    """The prompts of the backbone whose record is at `base`. No model is loaded."""
+    folder = resolve.folder(base)
     return prompts.build(
-        params.section("prompt", prompts.Options), tokens.load(folder), resolve.window(BASE), chat.frame
+        params.section("prompt", prompts.Options), tokens.load(folder), resolve.window(base), chat.frame
     )
 
 
-def shape() -> dict[str, Any]:
+def shape(base: Path = BASE) -> dict[str, Any]:
     """The backbone's config.json, from which memory is estimated."""
-    return artifacts.read_json(BASE)["config"]
+    return artifacts.read_json(base)["config"]
 
 
-def load(params: config.Params, adapter: Path | None, what: str, needed: memory.Estimate) -> Any:
-    """The backbone, with `adapter` if there is one, ready for `what`.
+def load(params: config.Params, adapter: Path | None, what: str, needed: memory.Estimate, base: Path = BASE) -> Any:
+    """The backbone whose record is at `base`, with `adapter` if there is one, ready for `what`.
 
     Raises ResourceError before anything is loaded where memory will not do.
     """
     resources.require(what, needed, resources.available())
     compute.prepare(params.section("runtime", config.Runtime))
-    model = compute.load(resolve.folder(BASE), params.section("compute", compute.Options))
+    model = compute.load(resolve.folder(base), params.section("compute", compute.Options))
     if adapter:
-        model = adapt.load(model, adapter, resolve.identity(BASE), trainable=False)
+        model = adapt.load(model, adapter, resolve.identity(base), trainable=False)
     return model.eval()
