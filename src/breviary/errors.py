@@ -6,7 +6,9 @@
     ├── ArtifactError    a file that a stage reads is missing, damaged or belongs to something else
     ├── ModelError       a backbone, adapter or tokenizer cannot be resolved or does not fit
     ├── TrainingError    a run has no signal, or too many steps that are not finite
-    └── ResourceError    not enough memory or disk, found before any work was done
+    ├── ResourceError    not enough memory or disk, found before any work was done
+    ├── RegistryError    the model registry cannot be reached, or is not as this project left it
+    └── BudgetError      a summary in fewer tokens or in less time than can be done
 
 The message is for the person who ran the command: where, what is wrong, what would be right. Several problems
 are several lines. A stage prints the message and exits with status 2.
@@ -49,3 +51,11 @@ class TrainingError(BreviaryError, RuntimeError):
 
 class ResourceError(BreviaryError, MemoryError):
     """Not enough memory or disk for what was asked, found before any work was done."""
+
+
+class RegistryError(BreviaryError, RuntimeError):
+    """The model registry cannot be reached, lacks what is asked for, or is not as this project left it."""
+
+
+class BudgetError(BreviaryError, ValueError):
+    """A summary was asked for in fewer tokens or in less time than can be done."""
