@@ -14,6 +14,7 @@ from breviary import errors
         (errors.ModelError, RuntimeError),
         (errors.TrainingError, RuntimeError),
         (errors.ResourceError, MemoryError),
+        (errors.RegistryError, RuntimeError),
     ],
 )
 def test_each_has_the_root_and_a_builtin_kind_and_prints_its_message_alone(
