@@ -13,6 +13,7 @@ from typing import Any
 
 from breviary import artifacts, catalogue
 from breviary.errors import ArtifactError, ModelError
+from breviary.model import depth
 
 ADAPTERS = "breviary.model.adapters"
 Options = catalogue.kind_of(ADAPTERS)
@@ -27,7 +28,7 @@ def create(model: Any, options: Any, seed: int) -> Any:
 
 
 def load(model: Any, folder: Path, identity: str, *, trainable: bool) -> Any:
-    """`model` with the adapter of `folder`.
+    """`model` with the adapter of `folder`, and without the layers that the adapter was trained without (`depth.py`).
 
     Raises ArtifactError if files are missing or damaged, ModelError if it was trained on other weights than `identity`.
     """
@@ -35,6 +36,7 @@ def load(model: Any, folder: Path, identity: str, *, trainable: bool) -> Any:
     from safetensors import SafetensorError, safe_open
 
     require_bound(folder, identity)
+    model = depth.restore(model, folder)
     try:
         with _quiet():
             adapted = PeftModel.from_pretrained(model, str(folder), is_trainable=trainable)
