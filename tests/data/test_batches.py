@@ -5,11 +5,12 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from breviary.data import batches, prompts
-from breviary.data.batches import IGNORED, Row
+from breviary.data.batches import IGNORED, Row, Taught
 from breviary.errors import DataError
 from breviary.model import chat
 from breviary.records import Example
@@ -149,3 +150,30 @@ def test_a_lexicon_that_no_summary_uses_is_an_error(tiny: Any) -> None:
     prompter = prompts.build(options, tiny.tokenizer, 4096, chat.frame)
     with pytest.raises(DataError, match=r"no summary of 2 holds one of the lexicon's 1 terms \(art, \.\.\.\)"):
         batches.rows([example("art", "party"), example("art", "arts")], prompter, ["art"])
+
+
+def test_what_a_teacher_expected_stays_with_its_target() -> None:
+    rows = [
+        replace(row, taught=Taught(torch.full((len(row.target), 2), n), torch.full((len(row.target), 3), -float(n))))
+        for n, row in enumerate([Row("a", [1, 2], [3, 4, 5]), Row("b", [1], [6])], 1)
+    ]
+    batch = batches.collate(rows, pad=0).to(torch.device("cpu"))
+    assert batch.taught is not None and batch.weights is None
+    assert batch.taught.ids[..., 0].tolist() == [[1, 1, 1], [2, 0, 0]]
+    assert batch.taught.log_p[1].tolist() == [[-2.0] * 3, [0.0] * 3, [0.0] * 3]
+    assert batches.collate([rows[0], replace(rows[1], taught=None)], pad=0).taught is None
+
+
+def test_weights_are_there_where_one_is_not_one() -> None:
+    rows = [Row("a", [1], [2]), Row("b", [1], [2], weight=0.5)]
+    weights = batches.collate(rows, pad=0).to(torch.device("cpu")).weights
+    assert weights is not None and weights.tolist() == [1.0, 0.5]
+    assert batches.collate(rows[:1], pad=0).weights is None
+
+
+def test_an_epoch_may_show_another_prompt() -> None:
+    rows = [Row(name, [1], [2]) for name in "abc"]
+    plan = batches.steps(rows, epochs=2, batch=2, seed=0, shown=lambda row, epoch: replace(row, prompt=[epoch]))
+    assert [row.prompt for step in plan for row in step] == [[0]] * 3 + [[1]] * 3
+    unchanged = batches.steps(rows, epochs=2, batch=2, seed=0)
+    assert [[row.example for row in step] for step in plan] == [[row.example for row in step] for step in unchanged]

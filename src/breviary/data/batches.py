@@ -8,12 +8,13 @@ alone: with a 49,152-word vocabulary it would otherwise be the largest tensor of
 """
 
 import random
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
+from torch.nn import functional
 
 from breviary.data import lexicon
 from breviary.data.prompts import Prompter
@@ -24,6 +25,14 @@ IGNORED = -100  # a label that the loss skips
 
 
 @dataclass(frozen=True)
+class Taught:
+    """What a teacher expected at each target: its likeliest tokens, and the probability of all others together."""
+
+    ids: Int[Tensor, "*targets k"]
+    log_p: Float[Tensor, "*targets k+1"]  # nats, at the teacher's temperature; the last is that of all other tokens
+
+
+@dataclass(frozen=True)
 class Row:
     """One example in token ids."""
 
@@ -31,6 +40,8 @@ class Row:
     prompt: list[int]
     target: list[int]
     marked: tuple[bool, ...] = ()  # for each target, whether it is inside a word of the lexicon; () without one
+    taught: Taught | None = field(default=None, compare=False)  # for each target, where a teacher was asked
+    weight: float = 1.0  # how much each of its targets counts, 1 on average
 
     def __len__(self) -> int:
         return len(self.prompt) + len(self.target) - 1
@@ -45,6 +56,8 @@ class Batch:
     targets: Int[Tensor, "batch labels"]
     examples: tuple[str, ...]
     marked: Bool[Tensor, "batch labels"] | None = None  # as `Row.marked`, where every row has it
+    taught: Taught | None = None  # as `Row.taught`, where every row has it; zeros where there is no label
+    weights: Float[Tensor, " batch"] | None = None  # as `Row.weight`, where one is not 1
 
     @property
     def target_tokens(self) -> int:
@@ -53,8 +66,12 @@ class Batch:
 
     def to(self, device: torch.device) -> "Batch":
         """The same batch on another device."""
-        names = ("input_ids", "mask", "targets", *(("marked",) if self.marked is not None else ()))
-        return replace(self, **{name: getattr(self, name).to(device, non_blocking=True) for name in names})
+        optional = [name for name in ("marked", "weights") if getattr(self, name) is not None]
+        names = ("input_ids", "mask", "targets", *optional)
+        moved = replace(self, **{name: getattr(self, name).to(device, non_blocking=True) for name in names})
+        if self.taught is None:
+            return moved
+        return replace(moved, taught=Taught(self.taught.ids.to(device), self.taught.log_p.to(device)))
 
 
 def rows(examples: Sequence[Example], prompter: Prompter, words: Sequence[str] = ()) -> list[Row]:
@@ -105,7 +122,8 @@ def collate(rows: Sequence[Row], pad: int) -> Batch:
         input_ids[index, columns] = ids
         mask[index, columns] = True
         targets[index, : len(row.target)] = torch.tensor(row.target)
-    return Batch(input_ids, mask, targets, tuple(row.example for row in rows), _marked(rows, labels))
+    names = tuple(row.example for row in rows)
+    return Batch(input_ids, mask, targets, names, _marked(rows, labels), _taught(rows, labels), _weights(rows))
 
 
 def _marked(rows: Sequence[Row], labels: int) -> Tensor | None:
@@ -114,14 +132,38 @@ def _marked(rows: Sequence[Row], labels: int) -> Tensor | None:
     return torch.tensor([[*row.marked, *(False for _ in range(labels - len(row.marked)))] for row in rows])
 
 
-def steps(rows: Sequence[Row], *, epochs: int, batch: int, seed: int) -> list[list[Row]]:
+def _taught(rows: Sequence[Row], labels: int) -> Taught | None:
+    known = [row.taught for row in rows if row.taught is not None]
+    if len(known) < len(rows):
+        return None
+    ids, log_p = (
+        torch.stack([functional.pad(each, (0, 0, 0, labels - len(each))) for each in part])
+        for part in ([each.ids for each in known], [each.log_p for each in known])
+    )
+    return Taught(ids, log_p)
+
+
+def _weights(rows: Sequence[Row]) -> Tensor | None:
+    return torch.tensor([row.weight for row in rows]) if any(row.weight != 1 for row in rows) else None
+
+
+def unchanged(row: Row, epoch: int) -> Row:
+    """Every epoch shows the same row."""
+    return row
+
+
+def steps(
+    rows: Sequence[Row], *, epochs: int, batch: int, seed: int, shown: Callable[[Row, int], Row] = unchanged
+) -> list[list[Row]]:
     """The rows of every optimiser step, in order: each epoch is another seeded shuffle; its last step may be smaller.
 
-    A list and not a stream, so that a resumed run can begin at any step.
+    A list and not a stream, so that a resumed run can begin at any step. `shown` is what an epoch (from 0) makes of a
+    row.
     """
     order: list[list[Row]] = []
     for epoch in range(epochs):
-        shuffled = random.Random(f"{seed}/{epoch}").sample(list(rows), len(rows))
+        drawn = random.Random(f"{seed}/{epoch}").sample(list(rows), len(rows))
+        shuffled = [shown(row, epoch) for row in drawn]
         order += [shuffled[start : start + batch] for start in range(0, len(shuffled), batch)]
     return order
 

@@ -25,12 +25,13 @@ METHODS = {
     "contrastive": "CrossCLR, arXiv:2109.14910",
     "terminology": "cross-entropy that counts the words of a lexicon more",
     "unlikelihood": "unlikelihood of repeats, arXiv:1908.04319",
+    "distillation": "divergence from a teacher, arXiv:1503.02531; stage distill",
     "nf4": "a backbone in 4 bits, arXiv:2305.14314",
     "int8": "a backbone in 8 bits, arXiv:2208.07339",
     "merge": "the finished adapter added to the backbone's 16-bit weights",
 }
 ADAPTERS, STARTS, QUANTISED = ("lora", "adalora", "moe_lora"), ("pissa", "corda", "loftq"), ("nf4", "int8")
-OF_LOGITS = ("terminology", "unlikelihood")
+OF_LOGITS = ("terminology", "unlikelihood", "distillation")
 TERMS = ("contrastive", *OF_LOGITS)
 
 
@@ -93,6 +94,7 @@ RULES = (
     _yes(("ewc",), QUANTISED, "only the adapter has a Fisher, and its gradient passes through the dequantised weights"),
     _yes(("contrastive",), OF_LOGITS, "one reads hidden states of source texts, the other logits of summaries"),
     _yes(("terminology",), ("unlikelihood",), "a target is never its own candidate, to be raised and lowered at once"),
+    _yes(("distillation",), ("terminology", "unlikelihood"), "the teacher is one more opinion on the same targets"),
     _yes(TERMS, QUANTISED, "terms are computed in fp32 from what the backbone gives, however it is stored"),
     _yes(OF_LOGITS, (*ADAPTERS, *STARTS), "it reads logits and targets, however the adapter is built"),
     _yes(("replay",), tuple(METHODS), "it changes which examples are seen, and nothing else"),

@@ -58,13 +58,17 @@ def fit(
     seed: int,
     scratch: Path,
     log: Log,
+    shown: Callable[[Row, int], Row] = batches.unchanged,
 ) -> Progress:
-    """Train the adapter of `model` on `rows`, and leave in it the weights that `options.keep` asks for."""
+    """Train the adapter of `model` on `rows`, and leave in it the weights that `options.keep` asks for.
+
+    `shown` is what an epoch makes of a row.
+    """
     if not validation:
         raise TrainingError("there is not one example to validate on; see chunk.split.valid and metrics/mix.json")
     trained = adapt.trainable(model) | objective.trained
     kept = trained | objective.buffers
-    plan = batches.steps(rows, epochs=options.epochs, batch=options.batch, seed=seed)
+    plan = batches.steps(rows, epochs=options.epochs, batch=options.batch, seed=seed, shown=shown)
     adam = _optimizer(trained, options)
     prepared, prepared_adam = accelerator.prepare(model, adam)
     progress = checkpoint.restore(scratch, kept, adam)

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from breviary.data.batches import IGNORED, Batch
+from breviary.data.batches import IGNORED, Batch, Taught
 
 
 @dataclass(frozen=True)
@@ -18,6 +18,8 @@ class Step:
     targets: Int[Tensor, " targets"]
     rows: Int[Tensor, " targets"]  # which example of the micro-batch each target belongs to, ascending
     marked: Bool[Tensor, " targets"] | None = None  # targets inside a word of the lexicon, where there is one
+    taught: Taught | None = None  # what a teacher expected at each target, where one was asked
+    weights: Float[Tensor, " targets"] | None = None  # how much each target counts, where that differs; 1 on average
 
 
 def forward(model: Any, batch: Batch) -> Step:
@@ -33,9 +35,12 @@ def forward(model: Any, batch: Batch) -> Step:
     )
     kept = batch.targets != IGNORED
     logits = output.logits[kept]
+    rows = kept.nonzero()[:, 0]
     return Step(
         logits=logits.to(torch.promote_types(logits.dtype, torch.float32)),
         targets=batch.targets[kept],
-        rows=kept.nonzero()[:, 0],
+        rows=rows,
         marked=None if batch.marked is None else batch.marked[kept],
+        taught=None if batch.taught is None else Taught(batch.taught.ids[kept], batch.taught.log_p[kept]),
+        weights=None if batch.weights is None else batch.weights[rows],
     )

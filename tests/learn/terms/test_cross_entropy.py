@@ -35,3 +35,11 @@ def test_its_gradient_is_probability_less_truth() -> None:
 def test_options_are_checked(options: dict[str, object]) -> None:
     with pytest.raises(ValidationError, match="weight"):
         cross_entropy.Options.model_validate(options)
+
+
+def test_examples_that_count_unequally_weigh_their_targets() -> None:
+    logits, targets = torch.randn(4, 7, generator=torch.Generator().manual_seed(0)), torch.tensor([1, 2, 3, 4])
+    rows, weights = torch.tensor([0, 0, 1, 1]), torch.tensor([1.5, 1.5, 0.5, 0.5])
+    each = torch.nn.functional.cross_entropy(logits, targets, reduction="none")
+    found = cross_entropy.term(Step(logits, targets, rows, weights=weights))
+    assert float(found) == pytest.approx(float((weights * each).sum() / 4))

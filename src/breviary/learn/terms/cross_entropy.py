@@ -1,6 +1,9 @@
 """Next-token cross-entropy over the summary, in nats a token.
 
-    -1/n sum_t log p(target_t | everything before it)
+    -1/n sum_t w_t log p(target_t | everything before it)
+
+w_t is 1 but where examples count unequally (distillation, docs/DISTILLATION.md); it is 1 on average over all examples,
+and n is the number of targets and not the sum of w, so that the gradient does not depend on `micro_batch`.
 
 The logits come already shifted and only where a label is (`Step`), so there is nothing here to get wrong by one.
 """
@@ -28,4 +31,6 @@ def build(options: Options, given: Given) -> Term:
 
 def term(step: Step) -> Float[Tensor, ""]:
     """Mean negative log-likelihood of the targets."""
-    return F.cross_entropy(step.logits, step.targets)
+    if step.weights is None:
+        return F.cross_entropy(step.logits, step.targets)
+    return (step.weights * F.cross_entropy(step.logits, step.targets, reduction="none")).mean()
