@@ -1,6 +1,7 @@
 """Batches write what single prompts write, stop at the end of the text, and repeat nothing of their own."""
 
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -150,3 +151,50 @@ def test_what_it_lets_pass_never_holds_an_ngram_twice(prompt: list[int], size: i
     written = ids[len(prompt) :]
     grams = [tuple(written[at : at + size]) for at in range(len(written) - size + 1)]
     assert written and len(set(grams)) == len(grams)
+
+
+def counted(model: Any) -> list[int]:
+    """Grows by one with each forward pass of `model`."""
+    passes: list[int] = []
+    plain = model.forward
+
+    def forward(*args: Any, **more: Any) -> Any:
+        passes.append(1)
+        return plain(*args, **more)
+
+    model.forward = forward
+    return passes
+
+
+@pytest.mark.parametrize("more", [{}, {"no_repeat_ngram": 3}, {"no_repeat_ngram": 1}, {"repetition_penalty": 1.3}])
+@pytest.mark.parametrize("row", range(len(LENGTHS)))
+def test_prompt_lookup_writes_the_same_text(
+    row: int, more: dict[str, Any], model: Any, tiny: Any, prompts: list[Prompt]
+) -> None:
+    settings = GREEDY | {"max_new_tokens": 40} | more
+    longer = Prompt(prompts[row].ids * 4, False)
+    (plain,) = generate(model, tiny.tokenizer, [longer], settings)
+    assert generate(model, tiny.tokenizer, [longer], settings | {"prompt_lookup": 5}) == [plain]
+    shown = Prompt([*longer.ids, *tiny.tokenizer.encode(plain.text), *longer.ids], False)  # what it may well guess
+    (plain,) = generate(model, tiny.tokenizer, [shown], settings)
+    assert generate(model, tiny.tokenizer, [shown], settings | {"prompt_lookup": 5}) == [plain]
+
+
+def test_prompt_lookup_takes_fewer_passes_and_only_for_a_single_prompt(tiny: Any, prompts: list[Prompt]) -> None:
+    """The random model writes one token for ever: every guess is right."""
+    model, settings = tiny.model(), GREEDY | {"max_new_tokens": 40, "prompt_lookup": 9}
+    passes = counted(model)
+    (alone,) = generate(model, tiny.tokenizer, prompts[:1], settings)
+    assert alone.tokens == 40 and len(passes) < 12
+    passes.clear()
+    both = generate(model, tiny.tokenizer, [prompts[0], prompts[0]], settings)
+    assert both == [alone, alone] and len(passes) == 40
+
+
+def test_no_ngram_comes_twice_with_prompt_lookup_either(model: Any, tiny: Any, prompts: list[Prompt]) -> None:
+    numbers = Numbers(**vars(tiny.tokenizer))
+    settings = {"max_new_tokens": 60, "do_sample": False, "prompt_lookup": 6, "no_repeat_ngram": 2}
+    for prompt in prompts:
+        (made,) = generate(model, numbers, [prompt], settings)
+        grams = list(pairwise(made.text.split()))
+        assert len(set(grams)) == len(grams) > 10
