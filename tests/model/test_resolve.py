@@ -104,3 +104,7 @@ def test_the_cache_is_where_it_was_told_to_be(monkeypatch: pytest.MonkeyPatch) -
 def test_options_are_checked_by_their_kind(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         TypeAdapter(resolve.Options).validate_python(options)
+
+
+def test_the_place_of_a_model_is_where_it_was_fetched_to(record: Path) -> None:
+    assert resolve.place(artifacts.read_json(record)["options"]) == resolve.folder(record)

@@ -56,6 +56,12 @@ def folder(path: Path) -> Path:
     return found
 
 
+def place(options: dict[str, Any]) -> Path:
+    """Where the model cache keeps the model of a record's options, or would. Nothing is fetched."""
+    module = catalogue.resolve(BACKBONES, str(options["kind"]))
+    return module.place(module.Options.model_validate(options), cache() / "models")
+
+
 def identity(path: Path) -> str:
     """A name for the exact weights of the record at `path`: an adapter trained on them carries it."""
     files = artifacts.read_json(path)["files"]

@@ -12,9 +12,15 @@ Because the spool is written first, SIGKILL loses nothing, and the uploader, who
     scratch.py      where checkpoints survive a crash
     spool.py        the file format between the two processes
     uploader.py     the second process
+    execution.py    which execution of the pipeline a run is part of
+    pipeline.py     the parent run of an execution
+    outcome.py      what the parent shows: stages and results
+    versions.py     versions of registered models
     peaks.py        peak memory
     locks.py        file locks
-    store.py        the only file that imports mlflow
+    store.py        the store: connection, uploads, runs by their receipt
+
+mlflow is imported inside functions only: it takes seconds.
 """
 
 from breviary.tracking.runs import Run, run

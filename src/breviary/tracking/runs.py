@@ -26,14 +26,14 @@ from typing import Any, SupportsFloat
 
 from breviary import artifacts
 from breviary.tracking import fingerprint, scratch
+from breviary.tracking.execution import origin
 from breviary.tracking.peaks import peak_memory
-from breviary.tracking.spool import Spool, Writer, git, home, root, uri
+from breviary.tracking.spool import Spool, Writer, home, root, uri
 
 RECEIPTS = Path("runs")
 FINISH = 30.0  # seconds that a stage waits, at its end, for MLflow to have everything
 LOOK = 5.0  # seconds between two looks at how the uploader is doing
 LATER = "later"  # BREVIARY_TRACKING=later: leave everything in the spool, for `breviary sync`
-CODE = ("src", "stages", "dvc.yaml", "params.yaml", "pyproject.toml")  # what "dirty" is about
 
 
 class Run:
@@ -73,6 +73,10 @@ class Run:
         short = {_name(name): str(value)[:5000] for name, value in values.items()}
         self._write(lambda writer: writer.append("tags", tags=short))
 
+    def gather(self) -> None:
+        """Ask that the parent run be given all results once this stage is over; the last stage does."""
+        self._write(lambda writer: writer.append("gather"))
+
     def warn(self, message: str) -> None:
         """Say once that tracking does not work."""
         if not self._warned:
@@ -110,7 +114,7 @@ def run(stage: str, params: Mapping[str, Any], reads: Sequence[Path]) -> Iterato
     with scratch.claimed(checkpoints, key) as folder, _terminable():
         session, attempt = scratch.session(folder)
         spool = Spool(home() / "spool" / f"{stage}-{key[:12]}-{session[:12]}")
-        tags = {"dvc.stage": stage, "dvc.key": key, "breviary.session": session} | _origin()
+        tags = {"dvc.stage": stage, "dvc.key": key, "breviary.session": session} | origin()
         with _spooled(stage, folder, spool, tags, params, read) as current:
             began = time.monotonic(), time.process_time()
             try:
@@ -219,19 +223,6 @@ def flat(params: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
 def _name(name: str) -> str:
     """What MLflow takes as a name: `ndcg@10` is refused there."""
     return re.sub(r"[^\w\-. :/]", "_", name, flags=re.ASCII)
-
-
-def _origin() -> dict[str, str]:
-    """Which experiment and which commit this run belongs to."""
-    commit = git("rev-parse", "HEAD")
-    return {
-        "dvc.exp": os.environ.get("DVC_EXP_NAME", ""),
-        "dvc.baseline": os.environ.get("DVC_EXP_BASELINE_REV", commit),
-        "git.commit": commit,
-        "git.dirty": str(bool(git("status", "--porcelain", "--", *CODE))).lower(),
-        "mlflow.source.git.commit": commit,
-        "mlflow.source.name": str(fingerprint.script() or "breviary"),
-    }
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""MLflow itself: the only file that imports it, and only inside functions (the import takes seconds).
+"""The MLflow store, and how a spool gets into it. mlflow is imported inside functions only: it takes seconds.
 
 The default is a SQLite store in the project. Two facts shape `connect`: several processes that open an empty store at
 once break it for good, so that the first look is taken under a lock; and an experiment's artefact location is fixed
@@ -81,12 +81,15 @@ def find(receipt: Path) -> str | None:
     return runs[0].info.run_id if runs else None
 
 
-def upload(spool: Spool, connection: Connection) -> None:
-    """Give MLflow every event that it has not yet; remove the spool once the run has ended and nothing is left."""
+def upload(spool: Spool, connection: Connection) -> str | None:
+    """Give MLflow every event that it has not yet; remove the spool once the run has ended and nothing is left.
+
+    Gives the id of the run, None where there is nothing to upload.
+    """
     lock = spool.folder.with_name(f"{spool.folder.name}.lock")
     with locked(lock):
         if not spool.events.exists():
-            return
+            return None
         if spool.progress().get("uri") != connection.uri:
             spool.note(uri=connection.uri, offset=0, run=None)
         run, last = spool.progress()["run"], ""
@@ -99,6 +102,7 @@ def upload(spool: Spool, connection: Connection) -> None:
             spool.remove()
             if not spool.folder.exists():
                 lock.unlink(missing_ok=True)
+        return run
 
 
 def _merged(events: list[tuple[dict[str, Any], int]]) -> Iterator[tuple[dict[str, Any], int]]:

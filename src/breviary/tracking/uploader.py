@@ -2,15 +2,20 @@
 
 Started by `runs.run` with a pipe on standard input that says one thing, by closing: the stage is over.
 After a failure nothing is tried for `RETRY` seconds, so that a server that is down costs a few connections and no more.
+It also looks after the parent run, once this run is safe; what fails there is left to the next `breviary sync`.
 """
 
+import json
 import select
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
-from breviary.tracking import store
+from breviary.tracking import pipeline, store
+from breviary.tracking.execution import Execution
 from breviary.tracking.spool import Spool, waiting
 
 EVERY = 2.0  # seconds between uploads: what the MLflow page lags behind
@@ -19,7 +24,7 @@ RETRY = 30.0  # seconds without a try after a failure
 
 def follow(spool: Spool, stage: int) -> None:
     """Upload until the pipe `stage` closes, and then the rest."""
-    connection, next_try, over = None, 0.0, False
+    connection, next_try, over, attached = None, 0.0, False, False
     while not over and spool.events.exists():
         over = bool(select.select([stage], [], [], EVERY)[0])
         if over:
@@ -27,11 +32,37 @@ def follow(spool: Spool, stage: int) -> None:
         if time.monotonic() < next_try:
             continue
         try:
+            asked = _asks_to_gather(spool) if over else None
             connection = connection or store.connect(store.uri())
-            store.upload(spool, connection)
+            run = store.upload(spool, connection)
         except Exception as error:  # whatever a server or its client does, it is not the stage's concern
             spool.note(error=f"{store.uri()}: {_first_line(error)}")
             connection, next_try = None, time.monotonic() + RETRY
+            continue
+        if run and (over or not attached):
+            with suppress(Exception):
+                pipeline.attach(connection, run)
+                attached = True
+                if asked:
+                    keys, evaluation = results(Path())
+                    pipeline.gather(connection, keys, evaluation, asked)
+
+
+def results(root: Path) -> tuple[dict[str, str], dict[str, Any]]:
+    """What the stages left in `root`: the key in the receipt of each, and data/evaluation.json."""
+    receipts = [json.loads(path.read_bytes()) for path in sorted((root / "runs").glob("*.json"))]
+    evaluation = root / "data" / "evaluation.json"
+    return (
+        {each["stage"]: each["key"] for each in receipts},
+        json.loads(evaluation.read_bytes()) if evaluation.is_file() else {},
+    )
+
+
+def _asks_to_gather(spool: Spool) -> Execution | None:
+    """The execution that this run is the last of, None if it is not the last, or failed."""
+    events = list(spool.read())
+    asked = any(event["op"] == "gather" for event in events) and events[-1].get("status") == "FINISHED"
+    return Execution.of(next(event["tags"] for event in events if event["op"] == "start")) if asked else None
 
 
 def sync(to: str | None = None) -> Iterator[tuple[str, str]]:
@@ -40,7 +71,11 @@ def sync(to: str | None = None) -> Iterator[tuple[str, str]]:
         if not spool.close():
             continue  # its stage is at work, and has its own uploader
         try:
-            store.upload(spool, store.connect(to or store.destination(spool)))
+            connection = store.connect(to or store.destination(spool))
+            run = store.upload(spool, connection)
+            with suppress(Exception):
+                if run:
+                    pipeline.attach(connection, run)
             yield spool.folder.name, ""
         except Exception as error:
             spool.note(error=_first_line(error))

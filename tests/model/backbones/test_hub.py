@@ -105,3 +105,7 @@ def test_only_one_copy_of_the_weights_is_asked_for(tmp_path: Path, monkeypatch: 
 def test_a_revision_that_can_move_is_refused(changes: dict[str, str]) -> None:
     with pytest.raises(ValidationError, match=next(iter(changes))):
         options(**changes)
+
+
+def test_the_place_is_the_hubs_own(snapshot: Path, tmp_path: Path) -> None:
+    assert hub.place(options(), tmp_path) == snapshot

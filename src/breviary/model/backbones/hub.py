@@ -45,3 +45,8 @@ def fetch(options: Options, cache: Path) -> Path:
     if not any(Path(found).glob("*.safetensors")):
         raise ModelError(f"{options.name}@{options.revision[:12]} has no safetensors weights, and no others are opened")
     return Path(found)
+
+
+def place(options: Options, cache: Path) -> Path:
+    """Where `fetch` leaves the snapshot: the layout of the hub's own cache."""
+    return cache / "hub" / f"models--{options.name.replace('/', '--')}" / "snapshots" / options.revision

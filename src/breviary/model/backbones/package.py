@@ -38,7 +38,7 @@ class Options(config.Options):
 
 def fetch(options: Options, cache: Path) -> Path:
     """The folder of the model, downloaded and converted if it is not in `cache` yet."""
-    folder = cache / f"{options.sha256[:16]}-{FORMAT}"
+    folder = place(options, cache)
     if not folder.is_dir():
         with tempfile.TemporaryDirectory() as scratch, artifacts.atomic(folder) as temporary:
             temporary.mkdir()
@@ -49,6 +49,11 @@ def fetch(options: Options, cache: Path) -> Path:
                 for file in sorted(weights.parent.iterdir()):
                     shutil.move(file, temporary / ("model.safetensors" if file == weights else file.name))
     return folder
+
+
+def place(options: Options, cache: Path) -> Path:
+    """Where `fetch` leaves the model."""
+    return cache / f"{options.sha256[:16]}-{FORMAT}"
 
 
 def _download(requirement: str, scratch: Path) -> Path:

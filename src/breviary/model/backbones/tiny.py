@@ -27,13 +27,18 @@ class Options(config.Options):
 
 def fetch(options: Options, cache: Path) -> Path:
     """The folder of the model, made if it is not in `cache` yet."""
-    folder = cache / f"tiny-{content_hash(json.dumps(options.model_dump(), sort_keys=True))}"
+    folder = place(options, cache)
     if not folder.is_dir():
         compute.quiet()
         with artifacts.atomic(folder) as temporary:
             _model(options).save_pretrained(temporary)
             _tokenizer().save_pretrained(temporary)
     return folder
+
+
+def place(options: Options, cache: Path) -> Path:
+    """Where `fetch` leaves the model."""
+    return cache / f"tiny-{content_hash(json.dumps(options.model_dump(), sort_keys=True))}"
 
 
 def _model(options: Options):
