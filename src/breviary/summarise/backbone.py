@@ -6,9 +6,16 @@ from typing import Any
 from breviary import artifacts, config
 from breviary.data import prompts, tokens
 from breviary.model import adapt, chat, compute, memory, resolve, resources
+from breviary.model.student import RECORD
 
 BASE = Path("models/base.json")
 SECTIONS = ("runtime", "compute", "prompt")
+
+
+def record(adapter: Path | None) -> Path:
+    """The record of the backbone that `adapter` is of: beside it, where it is not the project's."""
+    own = adapter / RECORD if adapter else BASE
+    return own if own.is_file() else BASE
 
 
 def prompter(params: config.Params, base: Path = BASE) -> prompts.Prompter:
