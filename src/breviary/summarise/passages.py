@@ -126,7 +126,7 @@ def group(run: Iterable[Sentence], offsets: Offsets, *, room: int, overlap: int 
     """
     if room < SMALLEST_ROOM or not 0 <= overlap < room:
         raise ConfigError(
-            f"{overlap} tokens of overlap in passages of {room} tokens: overlap_tokens must be below the room for text, "
+            f"{overlap} tokens of overlap in passages of {room} tokens: overlap_tokens must be below that room, "
             f"and that be at least {SMALLEST_ROOM} tokens (prompt.max_tokens, prompt.max_summary_tokens)"
         )
     waiting: list[Sentence] = []
