@@ -55,8 +55,13 @@ def test_a_new_metric_is_no_obstacle_and_a_changed_one_is() -> None:
 
 @pytest.mark.parametrize(
     "changes",
-    [{"model": "phase9"}, {"likelihoods": LIKELIHOODS[1:]}, {"likelihoods": [*LIKELIHOODS, LIKELIHOODS[0]]}]
-    + [{"scored": [*SCORED, SCORED[1]]}, {"scored": []}],
+    [
+        {"model": "phase9"},
+        {"likelihoods": LIKELIHOODS[1:]},
+        {"likelihoods": [*LIKELIHOODS, LIKELIHOODS[0]]},
+        {"scored": [*SCORED, SCORED[1]]},
+        {"scored": []},
+    ],
 )
 def test_measurements_of_different_documents_are_refused(changes: dict[str, Any]) -> None:
     with pytest.raises(ArtifactError, match="one of each for each document; run the stages predict"):

@@ -23,7 +23,7 @@ from pydantic import Field, model_validator
 from breviary import config
 from breviary.errors import ConfigError
 from breviary.evaluate import statistics
-from breviary.evaluate.dossier import Dossier, obstacles
+from breviary.evaluate.dossier import NATS, Dossier, obstacles
 
 FEWEST = 2  # documents; one has no spread, and so no bound
 
@@ -123,6 +123,18 @@ class Evidence:
     directions: Mapping[str, bool | None]  # metric -> whether higher is better, `dossier.NATS` among them
     seed: int
     resamples: int
+
+
+def evidence(known: Mapping[str, Dossier], model: str, evaluation: Mapping[str, Any], seed: int) -> Evidence:
+    """All that is known of `model` and the others, and how data/evaluation.json was made."""
+    return Evidence(
+        candidate=known[model],
+        earlier=known,
+        base=evaluation["target"]["against"],
+        directions=evaluation["higher_is_better"] | dict.fromkeys(NATS, False),
+        seed=seed,
+        resamples=evaluation["settings"]["statistics"]["resamples"],
+    )
 
 
 def decide(options: Options, evidence: Evidence, champion: Dossier | None) -> Decision:

@@ -1,0 +1,1 @@
+"""Summaries for others: the registered model, and what speaks to it."""
