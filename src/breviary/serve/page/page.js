@@ -16,7 +16,7 @@ async function start() {
   fill("profile", offer.profiles.map((each) => [each, each]), "fast");
   fill("mode", offer.modes.map((each) => [each, names[each] ?? each]));
   $("file").accept = offer.formats.map((each) => `.${each}`).join(",");
-  $("formats").textContent = `.${offer.formats.join(", .")}; up to ${(offer.max_bytes / 1e6).toFixed(0)} MB`;
+  $("formats").textContent = `.${offer.formats.join(", .")}; up to ${(offer.max_bytes / 1e6).toPrecision(1)} MB`;
 }
 
 function fill(id, options, chosen) {
@@ -45,6 +45,7 @@ async function summarise() {
   if (!file && !$("text").value.trim()) return say("Paste a text, or open a file.");
   const chosen = [...new Set([$("model").value, $("other").value])].filter(Boolean);
   $("answers").replaceChildren();
+  $("summary-title").scrollIntoView({ block: "nearest" });
   $("go").disabled = true; $("stop").disabled = false;
   for (const model of chosen) await ask(model, card(model));  // one model is in memory: one after the other
   $("go").disabled = false; $("stop").disabled = true;
