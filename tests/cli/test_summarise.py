@@ -55,6 +55,8 @@ def test_a_model_that_is_not_trained_is_named_with_those_that_are(
     project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (project / "a.txt").write_text("words")
+    monkeypatch.setenv("DVC_ROOT", str(project))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     assert said(capsys, monkeypatch, "a.txt") == (
         "breviary: no trained model 'phase3' (there is: base); run `dvc repro`, or `dvc pull`\n"
     )

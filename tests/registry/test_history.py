@@ -75,7 +75,7 @@ def test_a_promotion_without_a_reason_and_a_damaged_history_are_refused(
         history.promote(connection, version, "  ", "hand")
     assert versions.aliased(connection, version.name, CHAMPION) is None
     connection.client.set_registered_model_tag(version.name, "champion.0001", '{"half": ')
-    with pytest.raises(RegistryError, match="its tag champion.0001 is not what breviary wrote"):
+    with pytest.raises(RegistryError, match=r"its tag champion.0001 is not what breviary wrote"):
         history.promote(connection, version, "good", "hand")
     with pytest.raises(RegistryError, match="the history of nobody was not read"):
         history.changes(connection, "nobody")

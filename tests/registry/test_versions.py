@@ -44,7 +44,7 @@ def test_what_is_not_there_is_said_with_what_is(connection: Connection, register
     with pytest.raises(RegistryError, match="'models:breviary' is no address of a model"):
         versions.at(connection, "models:breviary")
     (versions.folder(connection, made, tmp_path) / "MLmodel").unlink()
-    with pytest.raises(RegistryError, match="the files of .* version 1 are gone from"):
+    with pytest.raises(RegistryError, match=r"the files of .* version 1 are gone from"):
         versions.folder(connection, made, tmp_path)
 
 
@@ -70,7 +70,7 @@ def test_an_upload_that_fails_leaves_no_version(
 
     with monkeypatch.context() as patch:
         patch.setattr(connection.client, "log_model_artifacts", broken)
-        with pytest.raises(RegistryError, match="was not registered: MLflow at .*no space left on device"):
+        with pytest.raises(RegistryError, match=r"was not registered: MLflow at .*no space left on device"):
             registered("a")
     assert versions.every(connection, tmp_path.name) == []
     assert registered("a").number == "1"
