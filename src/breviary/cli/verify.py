@@ -61,7 +61,7 @@ def _links(model: str, ask_runs: bool) -> Iterator[Link]:
 
     project = targets.project(spool.root())
     if model.startswith(REGISTERED):
-        yield from registered.links(project, model)
+        yield from registered.links(project, model, runs=ask_runs)
     else:
         run = recorded.asking(recorded.opened()) if ask_runs else None
         yield from targets.links(project, Path(model), run)

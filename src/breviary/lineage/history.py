@@ -5,7 +5,6 @@ An experiment of DVC is a commit under refs/exps/<first two digits of its baseli
 
 import re
 import subprocess
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -109,8 +108,3 @@ class Repository:
             size = int(answer[start:end].split()[2])
             self._blobs[blob] = hashing.of_bytes(answer[end + 1 : end + 1 + size])
             start = end + size + 2
-
-
-def receipts(files: Mapping[str, str]) -> list[str]:
-    """The receipts among the paths of a commit."""
-    return sorted(name for name in files if re.fullmatch(r"runs/[^/]+\.json", name))

@@ -56,15 +56,15 @@ def read(repository: Repository, commit: str, file: str) -> Any:
         return None
 
 
-def at(document: Any, key: str) -> Any:
-    """The value at a key with dots, None where there is none."""
+def at(document: Any, key: str, otherwise: Any = None) -> Any:
+    """The value at a key with dots, or `otherwise`."""
     for part in key.split("."):
         if isinstance(document, list) and part.isdigit() and int(part) < len(document):
             document = document[int(part)]
-        elif isinstance(document, Mapping):
-            document = document.get(part)
+        elif isinstance(document, Mapping) and part in document:
+            document = document[part]
         else:
-            return None
+            return otherwise
     return document
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from breviary.lineage.objects import Verdict
 from breviary.tracking import store
+from breviary.tracking.execution import Execution
 
 LOCAL = "sqlite:///"
 TRIES = 20  # runs with one key that are looked at
@@ -21,6 +22,7 @@ class Recorded:
     key: str
     status: str
     pipeline: str  # the execution that it ran in
+    experiment: str  # "" for a plain `dvc repro`
     wall_seconds: float | None
     peak_mib: float | None  # resident, and on the GPU where that is more
 
@@ -29,9 +31,9 @@ class Recorded:
         return dict(vars(self))
 
 
-def opened() -> store.Connection | None:
-    """The store of this project; None where it is a local file that nothing has made yet."""
-    uri = store.uri()
+def opened(at: str | None = None) -> store.Connection | None:
+    """The store `at` this URI, or that of this project; None where it is a local file that nothing has made yet."""
+    uri = at or store.uri()
     if uri.startswith(LOCAL) and not Path(uri.removeprefix(LOCAL)).is_file():
         return None
     return store.connect(uri)
@@ -72,7 +74,8 @@ def _recorded(run: Any) -> Recorded:
         tags.get("dvc.stage", ""),
         tags.get("dvc.key", ""),
         run.info.status,
-        tags.get("breviary.pipeline", ""),
+        Execution.of(tags).tag,
+        tags.get("dvc.exp", ""),
         metrics.get("wall_seconds"),
         max(peaks, default=None),
     )

@@ -15,7 +15,6 @@ Because the spool is written first, SIGKILL loses nothing, and the uploader, who
     execution.py    which execution of the pipeline a run is part of
     pipeline.py     the parent run of an execution
     outcome.py      what the parent shows: stages and results
-    versions.py     versions of registered models
     peaks.py        peak memory
     locks.py        file locks
     store.py        the store: connection, uploads, runs by their receipt
