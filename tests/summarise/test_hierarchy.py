@@ -14,7 +14,21 @@ from breviary.summarise import hierarchy, retrieval
 
 WORD = re.compile(r"\w{1,6}|[^\w\s]")
 ROOM = 24
-SUBJECTS = "tides bread trains bees glass rivers clocks snow copper chess wool ink salt".split()
+SUBJECTS = [
+    "tides",
+    "bread",
+    "trains",
+    "bees",
+    "glass",
+    "rivers",
+    "clocks",
+    "snow",
+    "copper",
+    "chess",
+    "wool",
+    "ink",
+    "salt",
+]
 SENTENCES = [f"Of {a} and {b} we spoke at length." for a, b in combinations(SUBJECTS, 2)]
 
 

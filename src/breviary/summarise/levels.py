@@ -61,6 +61,7 @@ class Summary:
     read: int  # tokens of text that it was given, repetitions included
     tokens: int  # of the summary
     coverage: float  # share of the source's tokens that reached the model
+    finished: bool = True  # the model ended the last answer by itself, rather than by the token limit
 
     @property
     def truncated(self) -> bool:

@@ -93,23 +93,30 @@ def batches(prompts: Mapping[str, Prompt], size: int) -> list[list[str]]:
 
 
 def predict(
-    prompts: Mapping[str, Prompt], generate: Generate, scratch: Path, *, batch_size: int
+    prompts: Mapping[str, Prompt],
+    generate: Generate,
+    scratch: Path | None,
+    *,
+    batch_size: int,
+    what: str = "predict",
+    unit: str = "documents",
 ) -> dict[str, Generated]:
     """What `generate` answers to each prompt, by document id, in the order of the ids.
 
     Every finished batch is a line of the file `scratch`; the batches that stand there are not generated again.
-    `scratch` must belong to this model and these settings: only the prompts are compared.
+    `scratch` must belong to this model and these settings: only the prompts are compared. Without it nothing is kept.
+    `what` and `unit` stand on the progress bar.
     """
     planned = batches(prompts, batch_size)
-    done = _resume(scratch, [_key(batch, prompts) for batch in planned])
+    done = _resume(scratch, [_key(batch, prompts) for batch in planned]) if scratch else []
     answers = {
         name: answer
         for batch, line in zip(planned, done, strict=False)
         for name, answer in zip(batch, line, strict=True)
     }
     with (
-        scratch.open("a", encoding="utf-8", newline="\n") as file,
-        tqdm(total=len(prompts), initial=len(answers), desc="predict", unit="documents", disable=None) as bar,
+        open(scratch or os.devnull, "a", encoding="utf-8", newline="\n") as file,
+        tqdm(total=len(prompts), initial=len(answers), desc=what, unit=unit, disable=None) as bar,
     ):
         for batch in planned[len(done) :]:
             fresh = generate([prompts[name] for name in batch])
@@ -118,7 +125,8 @@ def predict(
             line = {"batch": _key(batch, prompts), "generated": [asdict(answer) for answer in fresh]}
             file.write(json.dumps(line, sort_keys=True) + "\n")
             file.flush()
-            os.fsync(file.fileno())
+            if scratch:
+                os.fsync(file.fileno())
             answers.update(zip(batch, fresh, strict=True))
             bar.update(len(batch))
     return {name: answers[name] for name in sorted(answers)}
