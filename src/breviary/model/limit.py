@@ -26,6 +26,11 @@ class Limit:
     cancelled: Callable[[], bool] = never
 
     @property
+    def ms(self) -> float | None:
+        """Milliseconds that the request has in all; None: no limit."""
+        return None if math.isinf(self.due) else 1000 * (self.due - self.began)
+
+    @property
     def left_ms(self) -> float:
         """Milliseconds until the answer is due; below 0 when it is late."""
         return 1000 * (self.due - self.clock())

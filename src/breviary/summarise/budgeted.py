@@ -1,0 +1,155 @@
+"""One summary within its budget: plan, write under guard, end in a whole sentence, say what became of it."""
+
+import json
+from collections.abc import Generator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from breviary import artifacts, config
+from breviary.data import prompts
+from breviary.data.prompts import Generated, Prompt
+from breviary.data.tokens import Tokenizer
+from breviary.model import compute, resolve
+from breviary.model.cost import Cost
+from breviary.model.limit import Limit
+from breviary.summarise import backbone, budget, ending
+
+SECTIONS = (*backbone.SECTIONS, "budget")
+
+
+@dataclass(frozen=True)
+class Written:
+    """A summary, what it cost, and what it was allowed."""
+
+    text: str
+    tokens: int  # of the text
+    how: ending.How  # whole, or where it was cut (`ending.py`)
+    flagged: bool  # it does not end in a whole sentence
+    stopped: Literal["end", "tokens", "time", "cancelled"]  # what ended the writing
+    written_tokens: int  # before it was cut
+    profile: str
+    lowered: str  # what the plan gave up for the time; empty if nothing
+    max_tokens: int
+    expected_ms: float
+    ms: float  # since the request
+
+
+@dataclass(frozen=True)
+class Writer:
+    """A model that is loaded, with all that it takes to write within a budget."""
+
+    model: Any
+    tokenizer: Tokenizer
+    options: budget.Options
+    cost: Cost
+    seed: int
+
+    def plan(self, prompt: Prompt, limit: Limit, profile: str | None, max_tokens: int | None) -> budget.Plan:
+        """The plan for one prompt. Raises BudgetError where nothing fits, ConfigError for an unknown profile."""
+        wanted = budget.Call(1, len(prompt.ids), max_tokens or self.options.max_tokens)
+        return budget.plan(
+            self.cost,
+            budget.allowed(self.options, profile),
+            [wanted],
+            max_ms=limit.ms,
+            spent_ms=limit.spent_ms,
+            min_tokens=self.options.min_tokens,
+            reserve=self.options.reserve,
+        )
+
+    def write(
+        self, prompt: Prompt, limit: Limit, *, profile: str | None = None, max_tokens: int | None = None
+    ) -> Written:
+        """The summary that follows `prompt`, in at most `max_tokens`, before `limit`; none means the section's own.
+
+        Raises BudgetError where there is no time, or where not one word fits.
+        """
+        from breviary.model import generate, guard
+
+        plan = self.plan(prompt, limit, profile, max_tokens)
+        settings, inside = self._asked(plan, limit)
+        watch = guard.Guard(inside)
+        (made,) = generate.generate(self.model, self.tokenizer, [prompt], settings, self.seed, watch)
+        return self._written(made, plan, limit, max_tokens)
+
+    def stream(
+        self, prompt: Prompt, limit: Limit, *, profile: str | None = None, max_tokens: int | None = None
+    ) -> Generator[str, None, Written]:
+        """Pieces of the text as it is written, before it is cut; returns what `write` returns, of which it may be more.
+
+        Raises as `write` does, before the first piece.
+        """
+        from breviary.model import stream
+
+        plan = self.plan(prompt, limit, profile, max_tokens)
+        settings, inside = self._asked(plan, limit)
+        pieces = stream.stream(self.model, self.tokenizer, prompt, settings, inside, self.seed)
+        return self._streamed(pieces, plan, limit, max_tokens)
+
+    def _streamed(
+        self, pieces: Generator[str, None, Generated], plan: budget.Plan, limit: Limit, max_tokens: int | None
+    ) -> Generator[str, None, Written]:
+        made = yield from pieces
+        return self._written(made, plan, limit, max_tokens)
+
+    def _asked(self, plan: budget.Plan, limit: Limit) -> tuple[dict[str, Any], Limit]:
+        """The settings of the plan, and the part of the limit that writing may take."""
+        until = plan.calls[-1].until_ms
+        chosen = budget.settings(self.options.profiles[plan.profile], plan.max_new_tokens)
+        return chosen, limit if until is None else limit.within(until)
+
+    def _written(self, made: Generated, plan: budget.Plan, limit: Limit, max_tokens: int | None) -> Written:
+        allowed = max_tokens or self.options.max_tokens
+        ended = ending.fit(made.text, allowed, self.tokenizer.count, finished=made.finished)
+        return Written(
+            text=ended.text,
+            tokens=ended.tokens,
+            how=ended.how,
+            flagged=ended.flagged,
+            stopped=_stopped(made, plan, limit),
+            written_tokens=made.tokens,
+            profile=plan.profile,
+            lowered=plan.lowered,
+            max_tokens=allowed,
+            expected_ms=plan.expected_ms,
+            ms=limit.spent_ms,
+        )
+
+
+def _stopped(made: Generated, plan: budget.Plan, limit: Limit) -> Literal["end", "tokens", "time", "cancelled"]:
+    if made.finished:
+        return "end"
+    if made.tokens >= plan.max_new_tokens:
+        return "tokens"
+    return "cancelled" if limit.cancelled() else "time"
+
+
+def writer(params: config.Params, model: Any, tokenizer: Tokenizer, adapter: Path | None) -> Writer:
+    """The writer for a model that is loaded with `adapter`. Its cost is measured the first time: some seconds."""
+    options = params.section("budget", budget.Options)
+    seed = params.section("runtime", config.Runtime).seed
+    return Writer(model, tokenizer, options, measured(params, model, tokenizer, adapter), seed)
+
+
+def measured(params: config.Params, model: Any, tokenizer: Tokenizer, adapter: Path | None) -> Cost:
+    """What the model costs on this machine, from the model cache or measured now."""
+    from breviary.model import calibrate
+
+    options = params.section("budget", budget.Options)
+    prompting = params.section("prompt", prompts.Options)
+    profiles = {name: budget.settings(profile, 1) for name, profile in sorted(options.profiles.items())}
+    key = [
+        resolve.identity(backbone.BASE),
+        artifacts.sha256(adapter / "adapter_config.json") if adapter else "",  # its size, not its weights
+        params.section("compute", compute.Options).model_dump_json(),
+        str(params.section("runtime", config.Runtime).threads),
+        json.dumps(profiles, sort_keys=True),
+        str((options.batch_size, prompting.max_tokens)),
+    ]
+    return calibrate.remembered(
+        key,
+        lambda: calibrate.measure(
+            model, tokenizer, profiles, batch=options.batch_size, max_tokens=prompting.max_tokens
+        ),
+    )
