@@ -81,6 +81,7 @@ def test_mlflow_loads_the_champion_without_the_project(version: versions.Version
     assert f"{version.model}/artifacts/code/breviary" in package
 
 
+@pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing. is deprecated:FutureWarning")
 def test_peft_loads_the_same_folder(
     version: versions.Version, connection: Connection, tiny: Any, tmp_path: Path
 ) -> None:
