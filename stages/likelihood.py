@@ -12,9 +12,9 @@ DOCUMENTS, SPLITS = Path("data/documents.jsonl"), Path("data/splits.json")
 
 
 @click.command()
-@click.argument("model", type=click.Choice(["base", "phase1", "phase2", "phase3"]))
+@click.argument("model", type=click.Choice(["base", "phase1", "phase2", "phase3", "student"]))
 def main(model: str) -> None:
-    """Write data/likelihoods/MODEL.jsonl: of the backbone itself ("base") or with the adapter of a phase."""
+    """Write data/likelihoods/MODEL.jsonl: of the backbone ("base"), with the adapter of a phase, or of the student."""
     adapter = None if model == "base" else Path("models", model)
     reads = (backbone.BASE, DOCUMENTS, SPLITS, *([adapter] if adapter else []))
     with stage.running(f"likelihood@{model}", sections=likelihoods.SECTIONS, reads=reads) as run:
@@ -22,7 +22,7 @@ def main(model: str) -> None:
         documents = predictions.select(
             artifacts.read_records(DOCUMENTS, Document), artifacts.read_json(SPLITS), options.split, options.limit
         )
-        prompter = backbone.prompter(run.params)
+        prompter = backbone.prompter(run.params, backbone.record(adapter))
         measured = likelihoods.measure(model, likelihoods.loaded(run.params, adapter), documents, prompter, options)
         artifacts.write_records(Path("data/likelihoods", f"{model}.jsonl"), measured)
         run.run.metrics(likelihoods.means(measured))

@@ -43,14 +43,15 @@ def loaded(params: config.Params, adapter: Path | None) -> Any:
     from breviary.learn.likelihood import POSITIONS
 
     options = params.section("likelihood", Options)
-    window = resolve.window(backbone.BASE)
+    base = backbone.record(adapter)
+    window = resolve.window(base)
     if options.text_tokens > window:
         raise ConfigError(
             f"likelihood.text_tokens={options.text_tokens} exceeds the backbone's window of {window} tokens"
         )
     arithmetic, prompting = params.section("compute", compute.Options), params.section("prompt", prompts.Options)
-    needed = memory.for_likelihood(backbone.shape(), arithmetic, prompting, options, POSITIONS)
-    return backbone.load(params, adapter, "likelihood", needed)
+    needed = memory.for_likelihood(backbone.shape(base), arithmetic, prompting, options, POSITIONS)
+    return backbone.load(params, adapter, "likelihood", needed, base)
 
 
 def measure(
