@@ -81,7 +81,10 @@ def report() -> dict[str, Any]:
             "margins": {"width": 0.05, "low": 1.0, "counts": {"not mutual": [3, 1, 0], "mined": [0, 0, 2]}},
         },
         "samples": [sample(group) for group in ("best", "middle", "worst")],
-        "consistency": {"MiniLM": {"base": {"pairs": 5, "matched": None, "control": None, "difference": None}}},
+        "consistency": {
+            "consistency": {"lsa": {"base": {"pairs": 5, "matched": None, "control": None, "difference": None}}},
+            "settings": {"lsa": "of the training texts"},
+        },
         "ablation": {
             **{"old": "paper", "new": "talk"},
             "arms": {"plain": {"purpose": "nothing", "seeds": [1], "old": {}, "new": {}, "text": {}}},

@@ -67,7 +67,7 @@ def contents(params: config.Params) -> dict[str, Any]:
         "budget": _optional(BUDGET),
         "pairs": _pairs(params),
         "samples": samples.samples(scored, documents, predictions, target),
-        "consistency": evaluation.get("consistency") or _optional(CONSISTENCY),
+        "consistency": _optional(CONSISTENCY),
         "ablation": _optional(ABLATION),
         "counts": {name: _optional(METRICS / f"{name}.json") for name in COUNTS},
         "environment": environment(params),

@@ -104,6 +104,7 @@ def _environment() -> Environment:
     found.filters |= {
         "number": wording.number,
         "signed": wording.signed,
+        "brief": wording.brief,
         "interval": wording.interval,
         "percent": wording.percent,
         "probability": wording.probability,
@@ -111,5 +112,10 @@ def _environment() -> Environment:
         "size": wording.size,
         "count": wording.count,
     }
-    found.globals |= {"heat": panels.heat, "kind": panels.kind, "kinds_of_pairs": panels.kinds_of_pairs}
+    found.globals |= {
+        "flat": wording.flat,
+        "heat": panels.heat,
+        "kind": panels.kind,
+        "kinds_of_pairs": panels.kinds_of_pairs,
+    }
     return found

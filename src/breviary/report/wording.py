@@ -1,6 +1,6 @@
 """Numbers as people read them: a true minus, the same digits in a row, units that fit the size."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from breviary.report.svg import Number
@@ -24,6 +24,11 @@ def signed(value: Number | None) -> str:
         return NONE
     text = number(value)
     return text if text.startswith(MINUS) or not text.strip("0.") else f"+{text}"
+
+
+def brief(value: Number | None) -> str:
+    """Three digits, whatever the size."""
+    return NONE if value is None else _signed(f"{value:.3g}")
 
 
 def interval(found: Mapping[str, Any]) -> str:
@@ -71,6 +76,16 @@ def size(value: Number | None) -> str:
 def count(value: int | None) -> str:
     """A whole number, thousands set apart."""
     return NONE if value is None else f"{value:,}"
+
+
+def flat(found: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Nested measurements as names with slashes, and values."""
+    if isinstance(found, Mapping | list):
+        parts = found.items() if isinstance(found, Mapping) else enumerate(found)
+        for name, value in parts:
+            yield from flat(value, f"{prefix}/{name}" if prefix else str(name))
+    else:
+        yield prefix, found
 
 
 def _signed(text: str) -> str:
