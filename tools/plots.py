@@ -13,6 +13,7 @@ from pathlib import Path
 
 TEMPLATE = Path(".dvc/plots/page.html")
 VEGALITE = "5.21"  # DVC's templates are written for version 5
+NAMED = "window.vegaEmbed = vegaEmbed;"  # what DVC's scripts call
 PAGE = """<!doctype html>
 <html lang="en">
 <head>
@@ -50,7 +51,7 @@ def main() -> None:
     """Write the template, if it is not there as it should be."""
     import vl_convert
 
-    made = page(vl_convert.javascript_bundle(None, VEGALITE))
+    made = page(vl_convert.javascript_bundle(NAMED, VEGALITE))
     if not TEMPLATE.is_file() or TEMPLATE.read_text(encoding="utf-8") != made:
         TEMPLATE.parent.mkdir(parents=True, exist_ok=True)
         TEMPLATE.write_text(made, encoding="utf-8", newline="\n")
