@@ -48,7 +48,7 @@ def score(judge: Judge, *texts: tuple[str, str]) -> list[float]:
 def test_the_mean_over_sentences_of_the_best_passage():
     source = f"The ship sails {'on ' * 30}. It is not so {'at ' * 28}. The crew is here."
     judge = Judge()
-    # with its full stop the first sentence shares two words of three with a passage, the second one
+    # with its full stop the first sentence shares two words of three with a passage, the second one of three
     assert score(judge, ("The ship sails", source), ("The ship sails. Some crew waits.", source)) == [
         1.0,
         pytest.approx((2 / 3 + 1 / 3) / 2),
