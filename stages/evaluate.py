@@ -19,9 +19,9 @@ PREDICTIONS = {model: Path("data/predictions", f"{model}.jsonl") for model in MO
 LIKELIHOODS = {model: Path("data/likelihoods", f"{model}.jsonl") for model in MODELS}
 SCORES, FULL = Path("data/scores.jsonl"), Path("data/evaluation.json")  # too much for a row of `dvc metrics show`
 BRIEF, TARGET = Path("metrics/scores"), Path("metrics/evaluate.json")
+TRANSFER, CURVE = Path("metrics/transfer.json"), Path("metrics/curves/transfer.csv")
 ENCODER = Path("models/encoder.json")
 GIVEN = measured.Given(partial(resolve.folder, ENCODER), partial(resolve.identity, ENCODER))
-TRANSFER, CURVE = Path("metrics/transfer.json"), Path("metrics/curves/transfer.csv")
 
 
 @click.command()
@@ -32,7 +32,6 @@ def main() -> None:
         options, seed = run.params.section("evaluate", scores.Options), run.runtime.seed
         if unknown := [model for model in options.models if model not in MODELS]:
             raise ConfigError(f"evaluate.models: no stage predicts '{unknown[0]}' (known: {', '.join(MODELS)})")
-        target = options.target
         documents = artifacts.read_records(DOCUMENTS, Document)
         predictions = {model: artifacts.read_records(PREDICTIONS[model], Prediction) for model in options.models}
         likelihoods = {model: artifacts.read_records(LIKELIHOODS[model], Likelihood) for model in options.models}
@@ -42,7 +41,7 @@ def main() -> None:
         chance = {"seed": seed, "resamples": options.resamples, "level": options.level}
         taught = transfer.transfers(compared, documents, mixtures, MODELS, **chance)
         artifacts.write_records(SCORES, found.scored)
-        full = tables.full(found, target)
+        full = tables.full(found, options.target)
         artifacts.write_json(FULL, full | {"transfer": transfer_tables.full(taught)})
         artifacts.write_json(TARGET, {"target": full["target"]})
         with artifacts.atomic(BRIEF) as folder:
@@ -51,10 +50,10 @@ def main() -> None:
                     artifacts.write_json(folder / f"{model}.json", brief)
         artifacts.write_json(TRANSFER, transfer_tables.brief(taught))
         artifacts.write_text(CURVE, transfer_tables.curve(taught))
-        run.run.metrics(tables.tracked(found, target) | transfer_tables.tracked(taught))
-        run.run.table("samples", tables.samples(found, documents, target))
+        run.run.metrics(tables.tracked(found, options.target) | transfer_tables.tracked(taught))
+        run.run.table("samples", tables.samples(found, documents, options.target))
         run.run.artifacts(FULL)
-        click.echo(f"{tables.terminal(found, target)}\n\n{transfer_tables.terminal(taught, options.level)}")
+        click.echo(f"{tables.terminal(found, options.target)}\n\n{transfer_tables.terminal(taught, options.level)}")
 
 
 if __name__ == "__main__":

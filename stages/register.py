@@ -53,6 +53,7 @@ def main() -> None:
             click.echo("\n".join(outcome.lines()))
         artifacts.write_json(RESULT, outcomes)
         run.run.artifacts(RESULT)
+        run.run.gather()
 
 
 if __name__ == "__main__":

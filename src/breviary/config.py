@@ -38,8 +38,11 @@ SECTIONS = {  # named, not imported: what describes one section must not become 
     "fisher_phase2": "breviary.learn.measuring",
     "train_phase3": "breviary.learn.curriculum",
     "predict": "breviary.summarise.predictions",
+    "hierarchy": "breviary.summarise.hierarchy",
     "likelihood": "breviary.summarise.likelihoods",
     "evaluate": "breviary.evaluate.scores",
+    "gate": "breviary.evaluate.gate",
+    "register": "breviary.registry.versions",
 }
 
 

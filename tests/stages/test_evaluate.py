@@ -39,6 +39,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         for domain in ("paper", "talk")
         for n in range(6)
     ]
+    artifacts.write_json(Path("models/encoder.json"), {"files": {}})  # these metrics ask for no model
     artifacts.write_records(Path("data/documents.jsonl"), documents)
     artifacts.write_json(Path("data/splits.json"), {each.id: "test" for each in documents})
     for model, words in (("base", 2), ("phase1", 4), ("phase2", 3), ("phase3", 5)):

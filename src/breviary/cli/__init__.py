@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from breviary.cli import doctor, profile, summarise, sync
+from breviary.cli import doctor, profile, promote, report, rollback, runs, summarise, sync, verify, why
 from breviary.errors import BreviaryError
 
 
@@ -14,7 +14,19 @@ def commands() -> None:
     """Teach one language model to summarise several kinds of text. The pipeline itself runs with `dvc repro`."""
 
 
-for command in (doctor.doctor, profile.profile, summarise.summarise, sync.sync):
+COMMANDS = (
+    summarise.summarise,
+    doctor.doctor,
+    profile.profile,
+    report.report,
+    runs.runs,
+    why.why,
+    verify.verify,
+    promote.promote,
+    rollback.rollback,
+    sync.sync,
+)
+for command in COMMANDS:
     commands.add_command(command)
 
 

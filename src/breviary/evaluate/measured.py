@@ -8,7 +8,7 @@ A metric's module offers `HIGHER_IS_BETTER` (the name of every number, and wheth
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from jaxtyping import Float
 from numpy import ndarray
@@ -38,6 +38,7 @@ class Metric:
     score: Callable[[Sequence[Texts]], list[dict[str, float]]]
     settings: dict[str, Any]
     corpus: Corpus | None = None
+    against: Literal["reference", "source"] = "reference"  # what a summary is judged by
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Every metric of every summary. Beside the models stand three rows that need none: `lead3` and `oracle` (see
-`baselines.py`), and `reference`, which says how long, how new and in which style people wrote; it has no score that can
-be better or worse, since against itself it is perfect.
+`baselines.py`), and `reference`, what people wrote: how long, how new, in which style, and how well their source
+supports it, which is what a model can be asked for at most. It has no score against the reference, since against itself
+it is perfect.
 
 A score that does not exist (the compression of an empty summary, ROUGE without a reference) is None.
 """
@@ -77,17 +78,20 @@ def score(
     rows = [(name, model) for name in _ids(summaries) for model in summaries]
     texts = [Texts(summaries[model][name], documents[name].summary, documents[name].text) for name, model in rows]
     found: list[dict[str, float]] = [{} for _ in rows]
-    counted = []
+    counted, perfect = [], set[str]()
     for kind, metric in (bar := tqdm(metrics.items(), unit="metrics", disable=None)):
         bar.set_description(f"evaluate {kind}")
-        for into, measured in zip(found, metric.score(texts), strict=True):
-            into |= measured
+        measured = metric.score(texts)
+        for into, numbers in zip(found, measured, strict=True):
+            into |= numbers
+        if metric.against == "reference":
+            perfect |= {name for name in measured[0] if directions[name] is not None}
         if metric.corpus:
             counted.append(Counted(metric.corpus, _counts(metric.corpus, rows, texts)))
     scored = []
     for (name, model), values in zip(rows, found, strict=True):
-        judged = {key for key in values if directions[key] is not None} if model == REFERENCE else set()
-        kept = {key: value if isfinite(value) and key not in judged else None for key, value in values.items()}
+        without = perfect if model == REFERENCE else set[str]()
+        kept = {key: value if isfinite(value) and key not in without else None for key, value in values.items()}
         scored.append(Scored(name, documents[name].domain, model, kept))
     return scored, counted
 

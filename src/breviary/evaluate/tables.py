@@ -8,7 +8,7 @@ samples   the same documents summarised by every model, from the target model's 
 terminal  what the stage prints
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -17,6 +17,8 @@ from breviary.evaluate.statistics import Comparison, Estimate
 from breviary.records import Document
 
 SAMPLES = 5
+DESCRIBED = ("words", "passive", "paper_phrase")  # that the terminal shows of what is neither good nor bad
+LINE, GAP = 120, 2  # characters of a table's line, and between its columns
 DIGITS = 4  # of a score between 0 and 1; intervals are wider than the fifth digit by far
 
 
@@ -91,14 +93,37 @@ def terminal(evaluation: Evaluation, target: Target) -> str:
 
 
 def _block(evaluation: Evaluation, target: Target, scope: str) -> str:
-    metrics = list(evaluation.directions)
+    """The table of one domain, in parts that are no wider than a terminal."""
+    shown = {name for name, higher in evaluation.directions.items() if higher is not None} | {*DESCRIBED}
+    there = {metric for _, where, metric in evaluation.estimates if where == scope}
     size = max(each.n for (_, where, _), each in evaluation.estimates.items() if where == scope)
-    rows = [[f"{scope} ({size})", *metrics]]
-    for model in evaluation.summaries:
-        rows.append([model, *(_cell(evaluation, target, (model, scope, metric)) for metric in metrics)])
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    columns = [[f"{scope} ({size})", *evaluation.summaries]]
+    for metric in evaluation.directions:
+        if metric in shown & there:
+            columns.append(
+                [metric, *(_cell(evaluation, target, (name, scope, metric)) for name in evaluation.summaries)]
+            )
+    return "\n\n".join(_lines(part) for part in _parts(columns))
+
+
+def _parts(columns: list[list[str]]) -> Iterator[list[list[str]]]:
+    """The columns in runs that fit a line, each led by the first."""
+    first, part, width = columns[0], list[list[str]](), 0
+    for column in columns[1:]:
+        more = GAP + max(map(len, column))
+        if part and max(map(len, first)) + width + more > LINE:
+            yield [first, *part]
+            part, width = [], 0
+        part, width = [*part, column], width + more
+    yield [first, *part]
+
+
+def _lines(columns: list[list[str]]) -> str:
+    widths = [max(map(len, column)) for column in columns]
+    rows = [list(row) for row in zip(*columns, strict=True)]
     rows.insert(1, ["-" * width for width in widths])
-    lines = ("  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows)
+    gap = " " * GAP
+    lines = (gap.join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows)
     return "\n".join(line.rstrip() for line in lines)
 
 

@@ -41,7 +41,7 @@ class Options(config.Options):
 
 def build(options: Options, given: measured.Given) -> measured.Metric:
     """The metric, which loads its recogniser when it is first used."""
-    return measured.Metric(score, SETTINGS)
+    return measured.Metric(score, SETTINGS, against="source")
 
 
 def score(texts: Sequence[measured.Texts]) -> list[dict[str, float]]:

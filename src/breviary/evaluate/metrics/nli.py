@@ -51,7 +51,7 @@ def build(options: Options, given: measured.Given) -> measured.Metric:
         "model": options.model.model_dump(),
         "weights": weights,
     }
-    return measured.Metric(lambda texts: score(texts, nli.load(folder), options.batch_size), settings)
+    return measured.Metric(lambda texts: score(texts, nli.load(folder), options.batch_size), settings, against="source")
 
 
 def score(texts: Sequence[measured.Texts], judge: "Judge", batch_size: int) -> list[dict[str, float]]:
