@@ -15,13 +15,18 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export MLFLOW_SERVER_ENABLE_JOB_EXECUTION := false
 
 .DEFAULT_GOAL := help
-.PHONY: help repro ablation test check fast ui lock clean
+.PHONY: help repro report ablation test check fast ui lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 repro: $(INSTALLED) ## Set up if needed, then run every stage whose code, params or data changed
 	dvc repro
+	@breviary sync
+	@breviary report
+
+report: $(INSTALLED) ## Make reports/index.html again, and show it
+	breviary report --open
 
 ablation: $(INSTALLED) ## What each method is worth: hours; ARMS=main SEEDS=17,18,19; can be stopped and started again
 	python -m bench.ablation run --arms $(ARMS) --seeds $(SEEDS)
@@ -54,11 +59,12 @@ lock: .venv/bin/python ## Pin all transitive dependencies again (UPGRADE=1 takes
 clean: ## Remove .venv and the workspace's outputs; keep what is dear: .dvc/cache and .mlflow
 	rm -rf .venv .pytest_cache .ruff_cache .import_linter_cache .hypothesis src/*.egg-info
 	find src stages tests tools -name __pycache__ -type d -prune -exec rm -rf {} +
-	git clean -fdXq data models
+	git clean -fdXq data models reports
 
 $(INSTALLED): pyproject.toml constraints.txt | .venv/bin/python
 	python -m pip install --quiet --constraint constraints.txt pip setuptools
 	python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	python tools/plots.py
 	@touch $@
 
 .venv/bin/python:

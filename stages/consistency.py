@@ -10,7 +10,7 @@ from breviary.evaluate import listeners, measured, scores, scoring
 from breviary.model import resolve
 from breviary.records import Chunk, Document, Pair, Prediction
 
-MODELS = ("base", "phase1", "phase2", "phase3")
+MODELS = ("base", "phase1", "phase2", "phase3", "student")
 DOCUMENTS, CHUNKS, PAIRS = Path("data/documents.jsonl"), Path("data/chunks.jsonl"), Path("data/pairs.jsonl")
 PREDICTIONS = {model: Path("data/predictions", f"{model}.jsonl") for model in MODELS}
 ENCODER, RESULT = Path("models/encoder.json"), Path("metrics/consistency.json")

@@ -12,7 +12,8 @@ from breviary.model import resolve
 from breviary.records import Document, Example, Likelihood, Prediction
 
 PHASES = ("phase1", "phase2", "phase3")
-MODELS = ("base", *PHASES)
+LEARNED = ("base", *PHASES)  # of which each but the first has a mixture
+MODELS = (*LEARNED, "student")
 DOCUMENTS, SPLITS = Path("data/documents.jsonl"), Path("data/splits.json")
 MIXTURES = {phase: Path("data/mixtures", f"{phase}.jsonl") for phase in PHASES}
 PREDICTIONS = {model: Path("data/predictions", f"{model}.jsonl") for model in MODELS}
@@ -39,7 +40,7 @@ def main() -> None:
         found = scores.evaluate(documents, artifacts.read_json(SPLITS), predictions, options, GIVEN, seed)
         compared = measures.measures(likelihoods, found.scored, documents)
         chance = {"seed": seed, "resamples": options.resamples, "level": options.level}
-        taught = transfer.transfers(compared, documents, mixtures, MODELS, **chance)
+        taught = transfer.transfers(compared, documents, mixtures, LEARNED, **chance)
         artifacts.write_records(SCORES, found.scored)
         full = tables.full(found, options.target)
         artifacts.write_json(FULL, full | {"transfer": transfer_tables.full(taught)})

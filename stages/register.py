@@ -14,7 +14,7 @@ from breviary.registry import versions
 from breviary.serve import candidate
 from breviary.summarise import backbone, summariser
 
-TRAINED_BY = {"phase3": "train_phase3"}  # model -> the stage that writes models/<model>
+TRAINED_BY = {"phase3": "train_phase3", "student": "distill"}  # model -> the stage that writes models/<model>
 COMPARED = ("base", "phase1", "phase2", *TRAINED_BY)
 SCORES, EVALUATION = Path("data/scores.jsonl"), Path("data/evaluation.json")
 LIKELIHOODS = {model: Path("data/likelihoods", f"{model}.jsonl") for model in COMPARED}

@@ -31,6 +31,7 @@ FOLDERS = {  # a new file in them needs no line in dvc.yaml
     f"{PACKAGE}.evaluate.metrics",  # only `evaluate`, in seconds
     f"{PACKAGE}.tracking",  # every stage, all of it
 }
+CHOSEN_BY_CODE = {"distill": {"cross_entropy", "distillation"}}  # section -> kinds that code names, not params
 NAMES_ONLY = {f"{PACKAGE}.config"}  # SECTIONS names what checks each section; checking changes no output
 
 
@@ -154,7 +155,7 @@ def _chosen(package: str, declared: list[str], root: Path) -> set[str]:
 @cache
 def _words(root: Path) -> dict[str, set[str]]:
     """For each section, the keys and values in params.yaml and in every profile that could be the name of a kind."""
-    found: dict[str, set[str]] = {}
+    found = {section: set(kinds) for section, kinds in CHOSEN_BY_CODE.items()}
     for file in [root / "params.yaml", *sorted((root / "profiles").glob("*.yaml"))]:
         document = YAML().load(file.read_text(encoding="utf-8")) or {}  # reads tags, such as !replace, as plain values
         for section, values in document.items():
