@@ -82,7 +82,7 @@ def test_it_runs_on_the_tiny_model(tiny: Any) -> None:
     spec = prompts.Options(style="plain", max_tokens=120, max_summary_tokens=16)
     prompter = prompts.build(spec, tiny.tokenizer, 4096, chat.frame)
     said = "Bees dance. "
-    writer = Writer(tiny.model().eval(), tiny.tokenizer, options, cost, 0)
+    writer = Writer(tiny.model().eval(), tiny.tokenizer, options, lambda: cost, 0)
     made = Document("paper", "Bees", said * 9, said, id="d1")
     tried = bench.arms(["two", "one"], [12], [1, 60_000], 12)
     found = list(bench.rows(writer, prompter, [made], tried, seed=0))

@@ -79,6 +79,11 @@ class Prompter:
         """How many tokens of a document fit."""
         return self.max_tokens - self.max_summary_tokens - len(self.prefix) - len(self.suffix)
 
+    @property
+    def longest(self) -> int:
+        """How many tokens a prompt has at most."""
+        return self.max_tokens - self.max_summary_tokens
+
     def prompt(self, text: str) -> Prompt:
         """The prompt for `text`. Raises DataError if there is not one token to summarise."""
         stripped = text.strip()

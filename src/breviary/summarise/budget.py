@@ -146,6 +146,11 @@ def plan(
     return replace(_with_ends(made, max_ms - ENDING_MS), lowered=_why(cost, profiles, calls, made))
 
 
+def unhurried(profile: str, calls: Sequence[Call]) -> Plan:
+    """The plan where there is no limit of time: `profile`, and every call at full length. Nothing is estimated."""
+    return Plan(profile, [Planned(call.new_tokens, math.nan, None) for call in calls], math.nan, "")
+
+
 def _with_ends(made: Plan, until: float) -> Plan:
     """Each call ends by when those after it still have the time that they are expected to take."""
     ends = []

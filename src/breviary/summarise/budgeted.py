@@ -1,8 +1,10 @@
 """One summary within its budget: plan, write under guard, end in a whole sentence, say what became of it."""
 
 import json
-from collections.abc import Generator
+import math
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -31,7 +33,7 @@ class Written:
     profile: str
     lowered: str  # what the plan gave up for the time; empty if nothing
     max_tokens: int
-    expected_ms: float
+    expected_ms: float | None  # None where there is no limit of time
     ms: float  # since the request
 
 
@@ -42,16 +44,27 @@ class Writer:
     model: Any
     tokenizer: Tokenizer
     options: budget.Options
-    cost: Cost
+    measure: Callable[[], Cost]  # asked once, and only where there is a limit of time: it may take some seconds
     seed: int
+
+    @cached_property
+    def cost(self) -> Cost:
+        """What this model costs on this machine."""
+        return self.measure()
 
     def plan(self, prompt: Prompt, limit: Limit, profile: str | None, max_tokens: int | None) -> budget.Plan:
         """The plan for one prompt. Raises BudgetError where nothing fits, ConfigError for an unknown profile."""
-        wanted = budget.Call(1, len(prompt.ids), max_tokens or self.options.max_tokens)
+        return self.plan_calls([budget.Call(1, len(prompt.ids), max_tokens or self.options.max_tokens)], limit, profile)
+
+    def plan_calls(self, calls: Sequence[budget.Call], limit: Limit, profile: str | None) -> budget.Plan:
+        """The plan for several calls, which share the limit. Raises as `plan` does."""
+        profiles = budget.allowed(self.options, profile)
+        if limit.ms is None:
+            return budget.unhurried(profiles[0], calls)
         return budget.plan(
             self.cost,
-            budget.allowed(self.options, profile),
-            [wanted],
+            profiles,
+            calls,
             max_ms=limit.ms,
             spent_ms=limit.spent_ms,
             min_tokens=self.options.min_tokens,
@@ -68,7 +81,7 @@ class Writer:
         from breviary.model import generate, guard
 
         plan = self.plan(prompt, limit, profile, max_tokens)
-        settings, inside = self._asked(plan, limit)
+        settings, inside = self.settings(plan, limit)
         watch = guard.Guard(inside)
         (made,) = generate.generate(self.model, self.tokenizer, [prompt], settings, self.seed, watch)
         return self._written(made, plan, limit, max_tokens)
@@ -83,7 +96,7 @@ class Writer:
         from breviary.model import stream
 
         plan = self.plan(prompt, limit, profile, max_tokens)
-        settings, inside = self._asked(plan, limit)
+        settings, inside = self.settings(plan, limit)
         pieces = stream.stream(self.model, self.tokenizer, prompt, settings, inside, self.seed)
         return self._streamed(pieces, plan, limit, max_tokens)
 
@@ -93,7 +106,7 @@ class Writer:
         made = yield from pieces
         return self._written(made, plan, limit, max_tokens)
 
-    def _asked(self, plan: budget.Plan, limit: Limit) -> tuple[dict[str, Any], Limit]:
+    def settings(self, plan: budget.Plan, limit: Limit) -> tuple[dict[str, Any], Limit]:
         """The settings of the plan, and the part of the limit that writing may take."""
         until = plan.calls[-1].until_ms
         chosen = budget.settings(self.options.profiles[plan.profile], plan.max_new_tokens)
@@ -112,7 +125,7 @@ class Writer:
             profile=plan.profile,
             lowered=plan.lowered,
             max_tokens=allowed,
-            expected_ms=plan.expected_ms,
+            expected_ms=None if math.isnan(plan.expected_ms) else plan.expected_ms,
             ms=limit.spent_ms,
         )
 
@@ -125,14 +138,18 @@ def _stopped(made: Generated, plan: budget.Plan, limit: Limit) -> Literal["end",
     return "cancelled" if limit.cancelled() else "time"
 
 
-def writer(params: config.Params, model: Any, tokenizer: Tokenizer, adapter: Path | None) -> Writer:
-    """The writer for a model that is loaded with `adapter`. Its cost is measured the first time: some seconds."""
+def writer(
+    params: config.Params, model: Any, tokenizer: Tokenizer, adapter: Path | None, base: Path = backbone.BASE
+) -> Writer:
+    """The writer for the model of the record `base`, which is loaded with `adapter`."""
     options = params.section("budget", budget.Options)
     seed = params.section("runtime", config.Runtime).seed
-    return Writer(model, tokenizer, options, measured(params, model, tokenizer, adapter), seed)
+    return Writer(model, tokenizer, options, partial(measured, params, model, tokenizer, adapter, base), seed)
 
 
-def measured(params: config.Params, model: Any, tokenizer: Tokenizer, adapter: Path | None) -> Cost:
+def measured(
+    params: config.Params, model: Any, tokenizer: Tokenizer, adapter: Path | None, base: Path = backbone.BASE
+) -> Cost:
     """What the model costs on this machine, from the model cache or measured now."""
     from breviary.model import calibrate
 
@@ -140,7 +157,7 @@ def measured(params: config.Params, model: Any, tokenizer: Tokenizer, adapter: P
     prompting = params.section("prompt", prompts.Options)
     profiles = {name: budget.settings(profile, 1) for name, profile in sorted(options.profiles.items())}
     key = [
-        resolve.identity(backbone.BASE),
+        resolve.identity(base),
         artifacts.sha256(adapter / "adapter_config.json") if adapter else "",  # its size, not its weights
         params.section("compute", compute.Options).model_dump_json(),
         str(params.section("runtime", config.Runtime).threads),

@@ -96,7 +96,7 @@ class Summariser:
             for name, texts in before.items():
                 answered = [made[f"{name} {place:06}"] for place in range(len(texts))]
                 try:
-                    waiting[name] = begun[name].send([self._read(answer) for answer in answered])
+                    waiting[name] = begun[name].send([self.read(answer) for answer in answered])
                 except StopIteration as finished:
                     done[name] = replace(finished.value, finished=answered[-1].finished)
             level += 1
@@ -108,7 +108,8 @@ class Summariser:
             raise ModelError(f"a passage of {len(text)} characters exceeds its room of {self.prompter.room} tokens")
         return prompt
 
-    def _read(self, answer: Generated) -> str:
+    def read(self, answer: Generated) -> str:
+        """What an answer says, without what belongs to the prompt."""
         return answers.read(answer.text, self.cues, finished=answer.finished)
 
 
