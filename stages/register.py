@@ -12,14 +12,14 @@ from breviary.evaluate.scoring import Scored
 from breviary.records import Likelihood
 from breviary.registry import versions
 from breviary.serve import candidate
-from breviary.summarise import backbone, summariser
+from breviary.summarise import asked, backbone
 
 TRAINED_BY = {"phase3": "train_phase3", "student": "distill"}  # model -> the stage that writes models/<model>
 COMPARED = ("base", "phase1", "phase2", *TRAINED_BY)
 SCORES, EVALUATION = Path("data/scores.jsonl"), Path("data/evaluation.json")
 LIKELIHOODS = {model: Path("data/likelihoods", f"{model}.jsonl") for model in COMPARED}
 RESULT, RECEIPTS = Path("metrics/register.json"), Path("runs")
-SECTIONS = (*summariser.SECTIONS, "gate", "register")
+SECTIONS = (*asked.SECTIONS, "gate", "register")
 
 
 @click.command()
@@ -43,7 +43,7 @@ def main() -> None:
         outcomes = {}
         for name, model in chosen.models.items():
             shown = gate.evidence(known, model, evaluation, run.runtime.seed)
-            served = run.params.only(summariser.SECTIONS)
+            served = run.params.only(asked.SECTIONS)
             asks = candidate.Candidate(
                 name, Path("models", model), backbone.BASE, served, known[model], TRAINED_BY[model], RECEIPTS
             )

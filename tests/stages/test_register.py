@@ -18,7 +18,7 @@ from breviary.tracking import store
 
 SCRIPT = Path(__file__).parents[2] / "stages" / "register.py"
 DESCRIBED = {"gate": "breviary.evaluate.gate", "register": "breviary.registry.versions"}
-USED = ("runtime", "compute", "prompt", "predict")
+USED = ("runtime", "compute", "prompt", "predict", "hierarchy", "budget")
 SECTIONS = {name: config.SECTIONS[name] for name in USED} | DESCRIBED
 PARAMS = """
 runtime: {seed: 1, threads: 1}
@@ -32,6 +32,17 @@ predict:
   decoding:
     {beams: 1, sample: false, temperature: 1.0, top_p: 1.0, length_penalty: 1.0, repetition_penalty: 1.0,
      no_repeat_ngram: 3}
+hierarchy:
+  {mode: truncate, overlap_tokens: 0, keep: 0.5, max_depth: 16, similarity: tfidf, duplicate: 0.85, parts: 4,
+   diversity: 0.3}
+budget:
+  profiles: {greedy: {beams: 1}}
+  profile: greedy
+  max_tokens: 24
+  max_ms: null
+  min_tokens: 4
+  reserve: 0.1
+  batch_size: 2
 gate:
   level: 0.95
   target: {domain: talk, metric: rouge1}
@@ -39,7 +50,13 @@ gate:
   bounds: []
 register: {models: {breviary: phase3}}
 """
-LEVELS = {"base": (0.1, 50.0), "phase1": (0.2, 40.0), "phase2": (0.3, 39.0), "phase3": (0.4, 39.0)}
+LEVELS = {
+    "base": (0.1, 50.0),
+    "phase1": (0.2, 40.0),
+    "phase2": (0.3, 39.0),
+    "phase3": (0.4, 39.0),
+    "student": (0.3, 41.0),
+}
 
 
 @pytest.fixture
@@ -57,7 +74,8 @@ def project(tmp_path: Path, tiny: Any, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(config, "read", partial(config.read, sections=SECTIONS))
     Path("params.yaml").write_text(PARAMS)
     artifacts.write_json(Path("models/base.json"), artifacts.read_json(tiny.record))
-    adapt.save(tiny.adapted(), Path("models/phase3"), tiny.identity)
+    for model in ("phase3", "student"):
+        adapt.save(tiny.adapted(), Path("models", model), tiny.identity)
     documents = [(f"{domain}{at:02d}", domain, at) for domain in ("paper", "talk") for at in range(10)]
     scored = [
         Scored(name, domain, model, {"rouge1": rouge + at / 100})
@@ -117,7 +135,7 @@ def test_a_registry_that_is_away_ends_the_stage_with_nothing_done(
 @pytest.mark.parametrize(
     ("before", "after", "message"),
     [
-        ("breviary: phase3", "breviary: phase9", "register.models: no stage trains 'phase9' (known: phase3)"),
+        ("breviary: phase3", "breviary: phase9", "register.models: no stage trains 'phase9' (known: phase3, student)"),
         ("against: phase1", "against: phase9", "gate.guards.0.against: 'phase9' is not a model to compare with"),
         ("metric: rouge1}", "metric: bleu}", "gate.target.metric: no 'bleu' in data/scores.jsonl (known: rouge1,"),
     ],
@@ -136,4 +154,4 @@ def test_a_model_that_was_not_evaluated_is_refused(project: Path) -> None:
     artifacts.write_records(project / "data/scores.jsonl", [each for each in scored if each.model != "phase3"])
     result = run()
     assert result.exit_code == 2
-    assert "register.models: 'phase3' is not among evaluate.models (base, phase1, phase2)" in result.stderr
+    assert "register.models: 'phase3' is not among evaluate.models (base, phase1, phase2, student)" in result.stderr

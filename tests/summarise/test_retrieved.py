@@ -56,7 +56,7 @@ def test_related_passages_come_from_chunks_that_are_not_summarised_too() -> None
 
 
 def test_a_passage_that_quotes_the_reference_is_read_by_nobody() -> None:
-    words = "sorted runs make the merge FAST, on old disks".split()
+    words = ["sorted", "runs", "make", "the", "merge", "FAST,", "on", "old", "disks"]
     chunks, documents = corpus([("train", [words, ["merge"]])])
     assert retrieved.quotes(chunks[0].text, REFERENCE) and not retrieved.quotes("It ends.", REFERENCE)
     chosen, usable = retrieved.choose(chunks, documents, 1, 0)

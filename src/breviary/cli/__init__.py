@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from breviary.cli import doctor, profile, promote, report, rollback, runs, summarise, sync, verify, why
+from breviary.cli import doctor, profile, promote, report, rollback, runs, serve, summarise, sync, verify, why
 from breviary.errors import BreviaryError
 
 
@@ -16,6 +16,7 @@ def commands() -> None:
 
 COMMANDS = (
     summarise.summarise,
+    serve.serve,
     doctor.doctor,
     profile.profile,
     report.report,

@@ -64,7 +64,8 @@ class Matcher:
         """The tokens of each distinct text. Batches hold texts of like length, in an order that is always the same."""
         ids = {text: self._ids(text) for text in texts}
         order = sorted(ids, key=lambda text: (-len(ids[text]), text))
-        special = torch.tensor([self.tokenizer.cls_token_id, self.tokenizer.sep_token_id])
+        marks = (self.tokenizer.cls_token_id, self.tokenizer.sep_token_id)
+        special = torch.tensor([each for each in marks if each is not None], dtype=torch.long)
         found = {}
         for start in range(0, len(order), BATCH):
             names = order[start : start + BATCH]

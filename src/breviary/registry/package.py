@@ -20,16 +20,26 @@ from typing import Any
 
 ADAPTER, BASE, PARAMS = "adapter", "base.json", "params.json"
 NEEDED = (  # of the packages that pyproject.toml pins, those that summarising imports
-    *("accelerate", "gguf", "huggingface_hub", "jaxtyping", "jinja2", "mlflow", "numpy", "peft", "psutil", "pydantic"),
-    *("requests", "ruamel.yaml", "safetensors", "tokenizers", "torch", "tqdm", "transformers"),
+    *("accelerate", "bm25s", "gguf", "huggingface_hub", "jaxtyping", "jinja2", "mlflow", "numpy", "peft", "psutil"),
+    *(
+        "pydantic",
+        "regex",
+        "requests",
+        "ruamel.yaml",
+        "safetensors",
+        "scikit-learn",
+        "scipy",
+        "sentencex",
+        "tokenizers",
+    ),
+    *("torch", "tqdm", "transformers"),
 )
 
 
-def write(folder: Path, contents: Path, code: Path, package: Path, settings: Mapping[str, Any], limit: int) -> None:
+def write(folder: Path, contents: Path, code: Path, package: Path, settings: Mapping[str, Any]) -> None:
     """Write the version's folder from the files in `contents`.
 
-    `code` is the file that MLflow runs, `package` the folder of this package; `settings` name the backbone; `limit` is
-    how many tokens a summary has if nobody says otherwise.
+    `code` is the file that MLflow runs, `package` the folder of this package; `settings` name the backbone.
     """
     with _quiet():
         from mlflow.pyfunc import save_model
@@ -38,7 +48,7 @@ def write(folder: Path, contents: Path, code: Path, package: Path, settings: Map
             str(folder),
             python_model=str(code),
             artifacts={path.name.split(".")[0]: str(path) for path in sorted(contents.iterdir())},
-            signature=_signature(limit),
+            signature=_signature(),
             model_config=dict(settings),
             code_paths=[str(package)],
             pip_requirements=[f"{name}=={version(name).split('+')[0]}" for name in NEEDED],
@@ -48,14 +58,21 @@ def write(folder: Path, contents: Path, code: Path, package: Path, settings: Map
     _portable(folder, code.name)
 
 
-def _signature(limit: int) -> Any:
+def _signature() -> Any:
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
 
     return ModelSignature(
         inputs=Schema([ColSpec("string", "text")]),
         outputs=Schema([ColSpec("string", "summary")]),
-        params=ParamSchema([ParamSpec("max_tokens", "long", limit)]),
+        params=ParamSchema(
+            [
+                ParamSpec("max_tokens", "long", 0),  # 0: as registered
+                ParamSpec("max_ms", "long", 0),  # 0: no limit
+                ParamSpec("profile", "string", ""),  # empty: as registered
+                ParamSpec("mode", "string", "map_reduce"),
+            ]
+        ),
     )
 
 

@@ -63,8 +63,9 @@ def create(desk: Desk, offer: Offer, read: bodies.Read, settings: Settings) -> F
     async def summarise(request: Request) -> Any:
         """Summarise one document. `Accept: application/x-ndjson` gives it line by line as it is written."""
         asked, source = await bodies.asked(request, read)
-        if asked.model is not None and asked.model not in names:
-            raise HTTPException(422, f"model: there is no '{asked.model}' here (there is: {', '.join(names)})")
+        for field, chosen, known in (("model", asked.model, names), ("profile", asked.profile, offer.profiles)):
+            if chosen is not None and chosen not in known:
+                raise HTTPException(422, f"{field}: there is no '{chosen}' here (there is: {', '.join(known)})")
         try:
             job = desk.take(asked)
         except Full:

@@ -115,8 +115,7 @@ def _register(connection: Connection, candidate: Candidate, content: Mapping[str
         code = find_spec(MODEL)
         assert code is not None
         assert code.origin is not None
-        limit = candidate.settings["predict"]["max_new_tokens"]
-        package.write(packed, contents, Path(code.origin), fingerprint.PACKAGE, _backbone(candidate.base), limit)
+        package.write(packed, contents, Path(code.origin), fingerprint.PACKAGE, _backbone(candidate.base))
         run = versions.trained(connection, candidate.receipts / f"{candidate.stage}.json", candidate.name)
         return versions.register(connection, candidate.name, packed, _tags(candidate) | dict(content), run)
 

@@ -12,9 +12,11 @@ from pathlib import Path
 from breviary import config, stage
 from breviary.errors import ConfigError
 from breviary.model import resolve
+from breviary.records import content_hash
 from breviary.registry import package, versions
 from breviary.serve import registered
 from breviary.summarise import backbone
+from breviary.tracking import fingerprint
 
 CHAMPION = "models:/breviary@champion"
 TRAINED = Path("models")
@@ -46,12 +48,28 @@ def choose(name: str | None) -> Choice:
     return _of_project(name, trained)
 
 
+def known() -> list[str]:
+    """What there is: the champion, then what this project trained, the last phase first, then the backbone."""
+    trained = sorted((path.parent.name for path in TRAINED.glob("*/adapter_config.json")), key=_order, reverse=True)
+    return [*([CHAMPION] if _champion() else []), *trained, "base"]
+
+
+def content(found: Choice) -> str:
+    """A hash of the backbone's weights and the adapter's files."""
+    adapter = [found.adapter] if found.adapter else []
+    return content_hash(resolve.identity(found.base), *(item.md5 for item in fingerprint.inputs(adapter)))
+
+
+def _order(name: str) -> tuple[bool, str]:
+    return name.startswith("phase"), name
+
+
 def _of_project(name: str, trained: list[str], note: str = "") -> Choice:
     if name != "base" and name not in trained:
         known = ", ".join(["base", *trained])
         raise ConfigError(f"no trained model '{name}' (there is: {known}); run `dvc repro`, or `dvc pull`")
     adapter = None if name == "base" else TRAINED / name
-    return Choice(name, config.read(stage.PARAMS), backbone.BASE, adapter, note)
+    return Choice(name, config.read(stage.PARAMS), backbone.record(adapter), adapter, note)
 
 
 def _champion() -> Choice | None:

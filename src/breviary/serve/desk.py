@@ -30,7 +30,7 @@ class Job:
 
     def __init__(self, asked: Asked, loop: asyncio.AbstractEventLoop) -> None:
         self.asked = asked
-        self.began = time.monotonic()
+        self.began = time.perf_counter()  # the clock of model/limit.py
         self.stop = threading.Event()
         self._loop, self._events = loop, asyncio.Queue[Event | None]()
 

@@ -1,7 +1,7 @@
 """The registered model, as MLflow loads and serves it: `mlflow.pyfunc.load_model("models:/breviary@champion")`.
 
     model.predict({"text": ["A long talk ..."]})                          [{"summary": "..."}]
-    model.predict({"text": ["..."]}, params={"max_tokens": 60})
+    model.predict({"text": ["..."]}, params={"max_tokens": 60, "max_ms": 20000, "profile": "fast", "mode": "extract"})
 
 This file is run by MLflow, from inside a version's folder ("models from code": nothing is pickled). The weights of the
 backbone are not there: the model cache has them, or fetches them by the version's record ($BREVIARY_CACHE).
@@ -32,7 +32,7 @@ class Summariser(PythonModel):
     def predict(
         self, context: Any, model_input: DataFrame, params: dict[str, Any] | None = None
     ) -> list[dict[str, str]]:
-        """A summary of each row's `text`, of at most `max_tokens` tokens."""
+        """A summary of each row's `text`, of any length, within `max_tokens` and `max_ms` (0: as registered)."""
         cells = (cell if isinstance(cell, list) else [cell] for cell in model_input["text"])  # {"text": [...]} is one
         try:
             summaries = self.summarise([text for cell in cells for text in cell], **(params or {}))

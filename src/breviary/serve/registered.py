@@ -2,37 +2,36 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import cast, get_args
 
 from breviary import config
 from breviary.errors import DataError
-from breviary.summarise import backbone, predictions, summariser
+from breviary.model import limit
+from breviary.summarise import asked, hierarchy
 
 Summarise = Callable[..., list[str]]
 
 
 def params(file: Path) -> config.Params:
     """The sections that a version is served with."""
-    return config.read(file, {name: config.SECTIONS[name] for name in sorted({*summariser.SECTIONS})})
+    return config.read(file, {name: config.SECTIONS[name] for name in sorted({*asked.SECTIONS})})
 
 
 def load(adapter: Path, base: Path, settings: Path) -> Summarise:
-    """A function from texts, and `max_tokens` if other than measured, to summaries. The model is loaded once.
+    """A function from texts to summaries, as `summarise` of this project makes them. The model is loaded once.
 
-    It raises DataError naming the row of a text without words, and for a `max_tokens` that cannot be.
+    It raises DataError naming the row of a text without words, BudgetError for tokens or milliseconds that will not do.
     """
-    served = params(settings)
-    options = served.section("predict", predictions.Options)
-    most = options.max_new_tokens
-    prompter = backbone.prompter(served, base)
-    model = summariser.loaded(served, adapter, base)
+    answerer = asked.answerer(params(settings), adapter, base)
 
-    def summarise(texts: Sequence[str], max_tokens: int = most) -> list[str]:
-        if not 1 <= max_tokens <= most:
-            raise DataError(f"max_tokens is {max_tokens}; this model writes 1 to {most}")
+    def summarise(
+        texts: Sequence[str], max_tokens: int = 0, max_ms: int = 0, profile: str = "", mode: str = asked.DEFAULT
+    ) -> list[str]:
+        if mode not in get_args(hierarchy.Mode):
+            raise DataError(f"mode is '{mode}'; there is: {', '.join(get_args(hierarchy.Mode))}")
         if empty := [str(row) for row, text in enumerate(texts) if not str(text or "").strip()]:
             raise DataError(f"text of row {', '.join(empty)} has no words; leave such rows out")
-        shorter = options.model_copy(update={"max_new_tokens": max_tokens})
-        write = summariser.writer(served, model, prompter.tokenizer, shorter)
-        return [write([prompter.prompt(text)])[0].text for text in texts]  # alone: the same text gives the same summary
+        request = asked.Request(cast(hierarchy.Mode, mode), profile or None, max_tokens or None)
+        return [asked.finished(answerer.answer(text, request, limit.start(max_ms or None))).text for text in texts]
 
     return summarise

@@ -5,7 +5,6 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 Mode = Literal["truncate", "map_reduce", "refine", "extract"]
-Profile = Literal["greedy", "fast", "quality"]
 TOKENS = (8, 1024)  # fewest and most that a summary may be asked to have
 MILLISECONDS = (100, 3_600_000)
 
@@ -17,7 +16,7 @@ class Asked(BaseModel):
 
     text: str = Field(min_length=1, description="The document, as plain text.", examples=["We measured ..."])
     model: str | None = Field(None, max_length=200, description="One of GET /models; null is the first of them.")
-    profile: Profile = Field("fast", description="greedy is the quickest, quality searches longest.")
+    profile: str | None = Field(None, max_length=200, description="The best that may be used; GET /models names them.")
     mode: Mode = Field("map_reduce", description="What is done with a document that does not fit one prompt.")
     max_tokens: int | None = Field(
         None, ge=TOKENS[0], le=TOKENS[1], strict=True, description="The summary ends in a whole sentence within them."
@@ -100,8 +99,8 @@ class Offer(BaseModel):
     """What can be asked for."""
 
     models: list[Model]
-    profiles: list[str] = ["greedy", "fast", "quality"]
-    modes: list[str] = ["map_reduce", "extract", "refine", "truncate"]
+    profiles: list[str] = Field(description="The best first, and the slowest.")
+    modes: list[str]
     formats: list[str] = Field(description="Suffixes of files that can be uploaded.")
     max_bytes: int
 

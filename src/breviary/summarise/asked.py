@@ -139,6 +139,8 @@ class _Work:
         self.left = [max(len(texts), self.left[0]), *self.left[1:]] if self.left else [len(texts)]
         for start in range(0, len(texts), size):
             batch = texts[start : start + size]
+            if self.limit.cancelled():
+                raise BudgetError("nobody waits for this summary any more, or it has taken longer than it may")
             if self.total > 1:
                 yield Progress(self.done, max(self.total, self.done + len(batch)))
             made = yield from self._one(batch[0]) if len(batch) == 1 else self._several(batch)
@@ -213,6 +215,15 @@ def _kept(sentences: Sequence[Grounded], text: str) -> list[Grounded]:
 
 def _nothing(prompts: Sequence[object]) -> list[Generated]:
     raise AssertionError("whoever answers requests asks the model itself")
+
+
+def finished(telling: Told) -> Answer:
+    """The answer alone."""
+    while True:
+        try:
+            next(telling)
+        except StopIteration as done:
+            return done.value
 
 
 def answerer(params: config.Params, adapter: Path | None, base: Path = backbone.BASE) -> Answerer:

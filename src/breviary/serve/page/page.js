@@ -13,7 +13,7 @@ async function start() {
   say("");
   fill("model", offer.models.map((each) => [each.name, each.name]));
   fill("other", [["", "no other"], ...offer.models.map((each) => [each.name, each.name])]);
-  fill("profile", offer.profiles.map((each) => [each, each]), "fast");
+  fill("profile", [["", "as set up"], ...offer.profiles.map((each) => [each, each])]);
   fill("mode", offer.modes.map((each) => [each, names[each] ?? each]));
   $("file").accept = offer.formats.map((each) => `.${each}`).join(",");
   $("formats").textContent = `.${offer.formats.join(", .")}; up to ${(offer.max_bytes / 1e6).toPrecision(1)} MB`;
@@ -29,7 +29,8 @@ function say(problem) {
 }
 
 function body(model) {
-  const settings = { model, profile: $("profile").value, mode: $("mode").value };
+  const settings = { model, mode: $("mode").value };
+  if ($("profile").value) settings.profile = $("profile").value;
   if ($("max_tokens").value) settings.max_tokens = Number($("max_tokens").value);
   if ($("seconds").value) settings.max_ms = Math.round(1000 * Number($("seconds").value));
   if (!file) return { body: JSON.stringify({ text: $("text").value, ...settings }), headers: { "Content-Type": "application/json" } };
