@@ -63,6 +63,8 @@ def main(models: str, rounds: int, batch: int, tokens: int, limit: int | None, f
         report[name]["speed"] = {key: statistics.median(each[key] for each in speeds[name]) for key in speeds[name][0]}
         report[name]["memory_mib"] = _ask(worker, "memory")
         worker.send(("stop",))
+    for process in multiprocessing.active_children():
+        process.join()
     artifacts.write_json(Path("metrics/student.json"), _rounded(report))
     print(_markdown(report, names, {kind: len(chosen) for kind, chosen in texts.items()}))
 
