@@ -113,7 +113,8 @@ def _percent(interval: Mapping[str, Any] | None) -> str:
     if interval is None:
         return ""
     scaled = {key: None if value is None else 100 * value for key, value in interval.items()}
-    return _shown(scaled, 0).replace(" [", " % [")
+    shown = _shown(scaled, 0)
+    return shown.replace(" [", " % [") if " [" in shown else f"{shown} %"
 
 
 def _significant(value: float | None) -> str:
