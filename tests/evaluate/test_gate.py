@@ -1,6 +1,7 @@
 """The gate lets a better model pass, refuses one that forgot, and says everything that speaks against a candidate."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -62,7 +63,7 @@ def test_a_model_that_improves_is_promoted() -> None:
     assert decision.checks[0].value == pytest.approx(0.3, abs=0.01)
     assert decision.checks[0].p == pytest.approx(2 / 4096)
     assert decision.checks[1].value == pytest.approx(0.1, abs=0.02)  # lower nats are better
-    assert decision.reasons[0].startswith("passed  talk rouge1 rose: +0.3")
+    assert decision.reasons[0].startswith("passed  talk rouge1 rose: +0.2995 against base")
 
 
 def test_a_model_that_forgot_papers_is_refused_with_the_reason() -> None:
@@ -170,6 +171,16 @@ def test_everything_that_cannot_be_looked_at_is_listed() -> None:
         "(known: paper_phrase, rouge1, summary_nats, words)",
         "gate.bounds.1.domain: no rouge1 in domain 'x' (domains here: paper, talk, overall)",
     ]
+
+
+def test_a_bound_of_which_nothing_is_known_is_not_let_pass() -> None:
+    candidate = dossier("phase3")
+    blank = [replace(each, scores=each.scores | {"paper_phrase": None}) for each in candidate.records]
+    decision = gate.decide(CHOSEN, evidence(replace(candidate, records=blank)), None)
+    check = decision.checks[-1]
+    assert (check.condition, check.passed, check.value, check.documents) == ("bound", False, None, 0)
+    assert check.reason == "talk paper_phrase is not known of any document"
+    assert not decision.promoted
 
 
 @pytest.mark.parametrize(

@@ -77,7 +77,7 @@ def _texts(files: tuple[str, ...]) -> Iterator[tuple[str, str | None]]:
     for name in files:
         try:
             if name == STDIN:
-                yield name, documents.of_text(click.get_text_stream("stdin").read(), "standard input")
+                yield name, documents.of_text(sys.stdin.read(), "standard input")
             elif Path(name).is_file():
                 yield name, documents.of_file(Path(name))
             else:

@@ -13,7 +13,7 @@ Every difference is of the same documents, and positive where the candidate is b
 All conditions are looked at, so that all that speaks against a candidate is said at once.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -78,7 +78,7 @@ class Check:
     domain: str
     metric: str
     against: str | None
-    value: float  # of a bound the mean, otherwise how much better the candidate is
+    value: float | None  # of a bound the mean, otherwise how much better the candidate is
     low: float | None  # of the interval: two-sided at `level`, of a guard one-sided
     high: float | None
     p: float | None
@@ -187,7 +187,10 @@ def _guard(level: float, guard: Guard, evidence: Evidence, other: Dossier) -> Ch
 
 
 def _bound(level: float, bound: Bound, evidence: Evidence) -> Check:
+    """A mean that does not exist is not within its bounds: what cannot be looked at is not let pass."""
     values = evidence.candidate.values(bound.domain, bound.metric)
+    if not values:
+        return _unknown(bound)
     generator = statistics.generator(evidence.seed, "bound", bound.domain, bound.metric)
     found = statistics.mean(np.array([*values.values()]), generator, resamples=evidence.resamples, level=level)
     low, high = (-np.inf if bound.min is None else bound.min), (np.inf if bound.max is None else bound.max)
@@ -202,6 +205,16 @@ def _bound(level: float, bound: Bound, evidence: Evidence) -> Check:
         passed=passed,
         reason=f"{bound.domain} {bound.metric} is {found.mean:.4f}, {'and' if passed else 'but'} has to be {limit} "
         f"({found.n} documents)",
+    )
+
+
+def _unknown(bound: Bound) -> Check:
+    return Check(
+        **{"condition": "bound", "domain": bound.domain, "metric": bound.metric, "against": None},
+        **{"value": None, "low": None, "high": None, "p": None, "documents": 0},
+        limit="to be measured",
+        passed=False,
+        reason=f"{bound.domain} {bound.metric} is not known of any document",
     )
 
 
@@ -245,17 +258,21 @@ def _problems(options: Options, evidence: Evidence) -> list[str]:
         ):
             found.append(f"{where}: {against} has no {each.metric} of {each.domain} to compare with")
     for at, bound in enumerate(options.bounds):
-        found += _missing(f"gate.bounds.{at}", bound, evidence.candidate)
+        domains = {record.domain for record in evidence.candidate.records}
+        found += _missing(f"gate.bounds.{at}", bound, evidence.candidate, may_lack=domains)
     return list(dict.fromkeys(found))
 
 
-def _missing(where: str, each: Target | Guard | Bound, candidate: Dossier) -> list[str]:
+def _missing(where: str, each: Target | Guard | Bound, candidate: Dossier, may_lack: Collection[str] = ()) -> list[str]:
+    """What is wrong with the name of a domain or metric; a metric may have no value in the domains `may_lack`."""
     if candidate.values(each.domain, each.metric):
         return []
     known = sorted({metric for record in candidate.records for metric in record.scores})
     domains = ", ".join(sorted({record.domain for record in candidate.records}))
     if each.metric not in known:
         return [f"{where}.metric: no '{each.metric}' in data/scores.jsonl (known: {', '.join(known)})"]
+    if each.domain in may_lack:
+        return []
     return [f"{where}.domain: no {each.metric} in domain '{each.domain}' (domains here: {domains}, overall)"]
 
 
