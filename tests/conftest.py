@@ -10,7 +10,6 @@ import pytest
 from hypothesis import settings
 from ruamel.yaml import YAML
 
-
 settings.register_profile("untimed", deadline=None)  # a busy machine must not fail a test
 settings.load_profile("untimed")
 

@@ -34,22 +34,30 @@ USED_BY_OTHERS = {"dvc", "gguf"}  # dvc runs the stages; transformers reads GGUF
 HEAVY = {"torch", "transformers", "peft", "bitsandbytes", "accelerate", "mlflow", "datasets", "scipy", "sklearn"}
 
 # What must run again after an edit, and nothing else: one file of each layer.
+MODELS = ("base", "phase1", "phase2", "phase3", "student")
+PREDICT, LIKELIHOOD = ({f"{stage}@{model}" for model in MODELS} for stage in ("predict", "likelihood"))
+SUBSPACE = {"subspace@base", "subspace@phase1", "subspace@phase2"}
+TRAIN = {"train_phase1", "train_phase2", "train_phase3"}
+FISHER = {"fisher_phase1", "fisher_phase2"}
 AFTER_AN_EDIT = {
     "src/breviary/errors.py": {
-        *("base_model", "download", "chunk", "mine_pairs", "mix", "train_phase1", "train_phase2", "train_phase3"),
-        *("subspace@base", "subspace@phase1", "subspace@phase2", "fisher_phase1", "fisher_phase2", "evaluate"),
-        *("predict@base", "predict@phase1", "predict@phase2", "predict@phase3"),
-        *("likelihood@base", "likelihood@phase1", "likelihood@phase2", "likelihood@phase3"),
+        *("base_model", "download", "chunk", "mine_pairs", "mix", "distill"),
+        *("evaluate", "consistency", "register", "report"),
+        *(TRAIN | FISHER | SUBSPACE | PREDICT | LIKELIHOOD),
     },
     "src/breviary/data/sources/jsonl.py": {"download"},
-    "src/breviary/data/pairs.py": {"mine_pairs"},
+    "src/breviary/data/pairs.py": {"mine_pairs", "report"},
     "src/breviary/data/mixtures.py": {"mix"},
-    "src/breviary/learn/loop.py": {"train_phase1", "train_phase2", "train_phase3"},
-    "src/breviary/learn/fisher.py": {"fisher_phase1", "fisher_phase2"},
-    "src/breviary/learn/decompose.py": {"subspace@base", "subspace@phase1", "subspace@phase2"},
+    "src/breviary/learn/loop.py": {*TRAIN, "distill"},
+    "src/breviary/learn/fisher.py": FISHER,
+    "src/breviary/learn/decompose.py": SUBSPACE,
     "src/breviary/learn/terms/ewc.py": {"train_phase2", "train_phase3"},
-    "src/breviary/model/generate.py": {"predict@base", "predict@phase1", "predict@phase2", "predict@phase3"},
-    "src/breviary/evaluate/metrics/rouge.py": {"evaluate"},
+    "src/breviary/learn/terms/distillation.py": {"distill"},
+    "src/breviary/model/generate.py": {*PREDICT, "distill", "register"},
+    "src/breviary/evaluate/metrics/rouge.py": {"evaluate", "consistency", "register", "report"},
+    "src/breviary/evaluate/gate.py": {"register"},
+    "src/breviary/registry/history.py": {"register"},
+    "src/breviary/report/contents.py": {"report"},
 }
 
 
