@@ -60,7 +60,7 @@ def project(tmp_path, monkeypatch):
     pairs = [Pair(f"p{n}", f"t{n}", "", "", "test", 0.9, 1.2) for n in range(len(SUBJECTS))]
     artifacts.write_records(Path("data/pairs.jsonl"), pairs)
     artifacts.write_json(Path("models/encoder.json"), {"files": {}})
-    for model in ("base", "phase1", "phase2", "phase3"):
+    for model in ("base", "phase1", "phase2", "phase3", "student"):
         said = {key: each.summary if model != "base" else "the same for all of them" for key, each in made.items()}
         predictions = [
             Prediction(each.id, each.domain, model, said[key], 9, 9, True, False)

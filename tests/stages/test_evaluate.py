@@ -42,7 +42,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     artifacts.write_json(Path("models/encoder.json"), {"files": {}})  # these metrics ask for no model
     artifacts.write_records(Path("data/documents.jsonl"), documents)
     artifacts.write_json(Path("data/splits.json"), {each.id: "test" for each in documents})
-    for model, words in (("base", 2), ("phase1", 4), ("phase2", 3), ("phase3", 5)):
+    for model, words in (("base", 2), ("phase1", 4), ("phase2", 3), ("phase3", 5), ("student", 4)):
         predictions = [
             Prediction(each.id, each.domain, model, " ".join(each.summary.split()[:words]), 9, words, True, False)
             for each in sorted(documents, key=lambda each: each.id)
@@ -125,4 +125,4 @@ def test_a_model_that_no_stage_predicts_is_refused(project):
     (project / "params.yaml").write_text(PARAMS.replace("phase1", "phase9"))
     result = run()
     assert result.exit_code == 2
-    assert "evaluate.models: no stage predicts 'phase9' (known: base, phase1, phase2, phase3)" in result.stderr
+    assert "evaluate.models: no stage predicts 'phase9' (known: base, phase1, phase2, phase3, student)" in result.stderr
