@@ -48,7 +48,7 @@ def main() -> None:
                 name, Path("models", model), backbone.BASE, served, known[model], TRAINED_BY[model], RECEIPTS
             )
             outcome = candidate.submit(connection, asks, partial(gate.decide, options, shown))
-            outcomes[name] = outcome.as_json()
+            outcomes[name] = {"model": model} | outcome.as_json()
             run.run.tags({f"{name}.gate": "\n".join(outcome.lines())})
             click.echo("\n".join(outcome.lines()))
         artifacts.write_json(RESULT, outcomes)
