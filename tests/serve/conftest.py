@@ -42,7 +42,7 @@ hierarchy:
 budget:
   profiles: {quality: {beams: 2}, greedy: {beams: 1, no_repeat_ngram: 3}}
   profile: greedy
-  max_tokens: 24
+  max_tokens: 60
   max_ms: null
   min_tokens: 4
   reserve: 0.1

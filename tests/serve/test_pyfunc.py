@@ -14,14 +14,13 @@ from typing import Any
 
 import pytest
 
-from breviary.data.prompts import Prompt
-from breviary.errors import DataError
+from breviary.errors import BudgetError, DataError
 from breviary.evaluate.dossier import Dossier
 from breviary.evaluate.gate import Decision
-from breviary.model import adapt, generate
+from breviary.model import adapt, limit
 from breviary.registry import versions
 from breviary.serve import candidate, choice, registered
-from breviary.summarise import backbone
+from breviary.summarise import asked
 from breviary.tracking.store import Connection
 
 pytestmark = pytest.mark.slow
@@ -34,7 +33,7 @@ model = mlflow.pyfunc.load_model(sys.argv[1])
 text = sys.argv[2]
 said = [
     model.predict(pandas.DataFrame({"text": [text, text]})),
-    model.predict([{"text": text}], params={"max_tokens": 5}),
+    model.predict([{"text": text}], params={"max_tokens": 40}),
     model.predict({"text": [text]}),
 ]
 try:
@@ -59,13 +58,11 @@ def environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
 
 
-def expected(tiny: Any, limit: int) -> str:
-    """What the same adapter writes when it is loaded by hand."""
-    model = adapt.load(tiny.model(), Path("models/phase3"), tiny.identity, trainable=False).eval()
-    prompter = backbone.prompter(registered.params(Path("params.yaml")))
-    settings = {"max_new_tokens": limit, "do_sample": False, "num_beams": 1, "no_repeat_ngram": 3}
-    prompt: Prompt = prompter.prompt(TEXT)
-    return generate.generate(model, prompter.tokenizer, [prompt], settings)[0].text
+def expected(most: int) -> str:
+    """What the same adapter writes when the project loads it."""
+    answerer = asked.answerer(registered.params(Path("params.yaml")), Path("models/phase3"))
+    request = asked.Request(max_tokens=most)
+    return asked.finished(answerer.answer(TEXT, request, limit.start())).text
 
 
 def test_mlflow_loads_the_champion_without_the_project(version: versions.Version, tiny: Any, tmp_path: Path) -> None:
@@ -75,8 +72,8 @@ def test_mlflow_loads_the_champion_without_the_project(version: versions.Version
     done = subprocess.run(command, cwd=elsewhere, env=environment(), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     said, package = json.loads(done.stdout.splitlines()[-1])
-    whole = {"summary": expected(tiny, 24)}
-    assert said[:3] == [[whole, whole], [{"summary": expected(tiny, 5)}], [whole]]
+    whole = {"summary": expected(60)}
+    assert said[:3] == [[whole, whole], [{"summary": expected(40)}], [whole]]
     assert "text of row 0 has no words; leave such rows out" in said[3]
     assert f"{version.model}/artifacts/code/breviary" in package
 
@@ -98,8 +95,10 @@ def test_peft_loads_the_same_folder(
 def test_what_cannot_be_asked_is_refused(version: versions.Version, connection: Connection, tmp_path: Path) -> None:
     files = versions.folder(connection, version, tmp_path) / "artifacts"
     summarise = registered.load(files / "adapter", files / "base.json", files / "params.json")
-    with pytest.raises(DataError, match="max_tokens is 25; this model writes 1 to 24"):
-        summarise([TEXT], max_tokens=25)
+    with pytest.raises(BudgetError, match="65 tokens are more than a summary may have"):
+        summarise([TEXT], max_tokens=65)
+    with pytest.raises(DataError, match="mode is 'all'; there is: truncate, map_reduce"):
+        summarise([TEXT], mode="all")
     with pytest.raises(DataError, match="text of row 1, 2 has no words"):
         summarise([TEXT, "", "\n"])
     assert summarise([]) == []
@@ -147,8 +146,8 @@ def test_mlflow_serves_the_champion(server: str, tiny: Any) -> None:
         with urllib.request.urlopen(request, timeout=60) as answer:
             return json.load(answer)
 
-    asked = {"dataframe_records": [{"text": TEXT}], "params": {"max_tokens": 5}}
-    assert ask(asked) == {"predictions": [{"summary": expected(tiny, 5)}]}
+    asked = {"dataframe_records": [{"text": TEXT}], "params": {"max_tokens": 40}}
+    assert ask(asked) == {"predictions": [{"summary": expected(40)}]}
     with pytest.raises(urllib.error.HTTPError) as refused:
         ask({"dataframe_records": [{"text": ""}]})
     with refused.value as answer:
