@@ -30,7 +30,8 @@ SOURCES = sorted((ROOT / "src").rglob("*.py"))
 SCRIPTS = sorted((ROOT / "stages").glob("*.py"))
 KINDS = sorted(file for file in ROOT.glob("src/breviary/*/*/*.py") if file.name != "__init__.py")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-USED_BY_OTHERS = {"dvc", "gguf"}  # dvc runs the stages; transformers reads GGUF weights through gguf
+# dvc runs the stages; transformers reads GGUF weights through gguf, fastapi forms through python-multipart
+USED_BY_OTHERS = {"dvc", "gguf", "python-multipart"}
 HEAVY = {"torch", "transformers", "peft", "bitsandbytes", "accelerate", "mlflow", "datasets", "scipy", "sklearn"}
 
 # What must run again after an edit, and nothing else: one file of each layer.
