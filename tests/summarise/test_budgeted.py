@@ -15,7 +15,7 @@ from breviary.errors import BudgetError
 from breviary.model import compute, limit
 from breviary.model.cost import Cost, Pace
 from breviary.model.limit import Limit
-from breviary.summarise import backbone, budgeted
+from breviary.summarise import budgeted
 from breviary.summarise.budget import ENDING_MS, Options
 from breviary.summarise.budgeted import Writer, Written
 
@@ -144,7 +144,6 @@ def test_the_cost_is_measured_once_for_what_decides_it(
     tiny: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BREVIARY_CACHE", str(tmp_path))
-    monkeypatch.setattr(backbone, "BASE", tiny.record)
 
     def params(threads: int, precision: Any = "fp32") -> config.Params:
         sections: dict[str, config.Options] = {
@@ -155,10 +154,10 @@ def test_the_cost_is_measured_once_for_what_decides_it(
         }
         return config.Params(MappingProxyType({}), sections)
 
-    writer = budgeted.writer(params(1), tiny.model(), tiny.tokenizer, None)
+    writer = budgeted.writer(params(1), tiny.model(), tiny.tokenizer, None, tiny.record)
     assert sorted(writer.cost.read_ms) == [16, 21, 64]
     assert {name: sorted(pace.step_ms) for name, pace in writer.cost.paces.items()} == {"one": [1, 2], "two": [1, 2]}
-    assert budgeted.measured(params(1), None, tiny.tokenizer, None) == writer.cost  # no model is asked
+    assert budgeted.measured(params(1), None, tiny.tokenizer, None, tiny.record) == writer.cost  # no model is asked
     for other in (params(2), params(1, "bf16")):
         with pytest.raises(AttributeError):
-            budgeted.measured(other, None, tiny.tokenizer, None)
+            budgeted.measured(other, None, tiny.tokenizer, None, tiny.record)
