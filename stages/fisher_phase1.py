@@ -4,14 +4,14 @@ import click
 
 from breviary import stage
 from breviary.learn import phase_fisher, start
+from breviary.model import devices
 
 
 @click.command()
 def main() -> None:
     """Write models/phase1_anchor from the adapter of phase 1 and its own examples."""
-    with stage.running(
-        "fisher_phase1", sections=(*start.SECTIONS, "fisher_phase1"), reads=phase_fisher.reads("phase1", None)
-    ) as run:
+    sections, reads = (*start.SECTIONS, "fisher_phase1"), phase_fisher.reads("phase1", None)
+    with stage.running("fisher_phase1", sections=sections, reads=reads) as run, devices.taken(run.name):
         phase_fisher.run(run, "phase1", previous=None)
 
 

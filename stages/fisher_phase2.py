@@ -4,14 +4,14 @@ import click
 
 from breviary import stage
 from breviary.learn import phase_fisher, start
+from breviary.model import devices
 
 
 @click.command()
 def main() -> None:
     """Write models/phase2_anchor from the adapter of phase 2, its own examples and the anchor of phase 1."""
-    with stage.running(
-        "fisher_phase2", sections=(*start.SECTIONS, "fisher_phase2"), reads=phase_fisher.reads("phase2", "phase1")
-    ) as run:
+    sections, reads = (*start.SECTIONS, "fisher_phase2"), phase_fisher.reads("phase2", "phase1")
+    with stage.running("fisher_phase2", sections=sections, reads=reads) as run, devices.taken(run.name):
         phase_fisher.run(run, "phase2", previous="phase1")
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from breviary import artifacts, stage
+from breviary.model import devices
 from breviary.records import Document
 from breviary.summarise import backbone, likelihoods, predictions
 
@@ -17,7 +18,8 @@ def main(model: str) -> None:
     """Write data/likelihoods/MODEL.jsonl: of the backbone ("base"), with the adapter of a phase, or of the student."""
     adapter = None if model == "base" else Path("models", model)
     reads = (backbone.BASE, DOCUMENTS, SPLITS, *([adapter] if adapter else []))
-    with stage.running(f"likelihood@{model}", sections=likelihoods.SECTIONS, reads=reads) as run:
+    sections = likelihoods.SECTIONS
+    with stage.running(f"likelihood@{model}", sections=sections, reads=reads) as run, devices.taken(run.name):
         options = run.params.section("likelihood", likelihoods.Options)
         documents = predictions.select(
             artifacts.read_records(DOCUMENTS, Document), artifacts.read_json(SPLITS), options.split, options.limit

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from breviary import artifacts, stage
+from breviary.model import devices
 from breviary.records import Document
 from breviary.summarise import backbone, hierarchy, longform, predictions, summariser
 
@@ -18,7 +19,7 @@ def main(model: str) -> None:
     adapter = None if model == "base" else Path("models", model)
     reads = (backbone.BASE, longform.ENCODER, DOCUMENTS, SPLITS, *([adapter] if adapter else []))
     sections = (*summariser.SECTIONS, "hierarchy")
-    with stage.running(f"predict@{model}", sections=sections, reads=reads) as run:
+    with stage.running(f"predict@{model}", sections=sections, reads=reads) as run, devices.taken(run.name):
         options = run.params.section("predict", predictions.Options)
         long = run.params.section("hierarchy", hierarchy.Options)
         documents = predictions.select(

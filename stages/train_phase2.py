@@ -4,14 +4,14 @@ import click
 
 from breviary import stage
 from breviary.learn import phase, start
+from breviary.model import devices
 
 
 @click.command()
 def main() -> None:
     """Train models/phase2 on data/mixtures/phase2.jsonl."""
-    with stage.running(
-        "train_phase2", sections=(*start.SECTIONS, "train_phase2"), reads=phase.reads("phase2", "phase1")
-    ) as run:
+    sections, reads = (*start.SECTIONS, "train_phase2"), phase.reads("phase2", "phase1")
+    with stage.running("train_phase2", sections=sections, reads=reads) as run, devices.taken(run.name):
         phase.run(run, "phase2", previous="phase1")
 
 
