@@ -62,3 +62,21 @@ def test_broken_cues_are_listed_ten_at_a_time_with_a_remedy() -> None:
     lines = str(refused.value).split("\n")
     assert lines[0] == "a.vtt:1: broken" and lines[9] == "a.vtt:10: broken"
     assert lines[10:] == ["... and 2 more", "mend these lines, get the captions again, or leave the file out"]
+
+
+def test_a_reference_to_no_character_is_shown_as_one_that_is_missing() -> None:
+    assert join(cues(f"salt &#{'1' * 5000}; rock &#38; sand")).text == "salt \ufffd rock & sand"
+
+
+@given(before=st.lists(st.sampled_from("ab"), max_size=9), words=st.lists(st.sampled_from("ab"), max_size=9))
+def test_the_overlap_is_the_longest_there_is(before: list[str], words: list[str]) -> None:
+    counts = range(1, min(len(before), len(words)) + 1)
+    longest = max((count for count in counts if before[-count:] == words[:count]), default=0)
+    assert overlap(before, words) == (longest if longest > 1 or len(before) == 1 else 0)
+
+
+def test_two_cues_that_hold_a_whole_file_are_compared_in_one_pass() -> None:
+    """Comparing every length with every other would take hours."""
+    long = ["salt", "rock"] * 200_000
+    assert overlap(long, [*long, "sand"]) == len(long)
+    assert overlap([*long, "sand"], long) == 0

@@ -16,6 +16,7 @@ from breviary.errors import DataError, listed
 
 ROLLING_SHARE = 0.3  # of neighbouring cues that must repeat words; of 102 ordinary tracks measured, at most 0.025
 TAGS = re.compile(r"</?[a-zA-Z0-9:][^<>]*>|\{\\[^{}]*\}")  # <c>, <v Name>, <00:00:01.000>, {\an8}
+TOO_LARGE = re.compile(r"&#[0-9]{20,};?")  # no character has such a number, and Python reads none of 4,300 digits
 SOUND = re.compile(r"\[[^\[\]]*\]|[♪♫\s]+")  # [Music], [Applause]
 
 
@@ -36,7 +37,7 @@ def refuse(name: str, problems: Sequence[tuple[int, str]]) -> NoReturn:
 
 def join(cues: Sequence[Cue]) -> Parsed:
     """The text of `cues`, the time at which each cue begins, and what was repaired."""
-    shown = [(cue.start, html.unescape(TAGS.sub("", cue.text)).split()) for cue in cues]
+    shown = [(cue.start, _plain(cue.text).split()) for cue in cues]
     spoken = [(start, words) for start, words in shown if words and not SOUND.fullmatch(" ".join(words))]
     sounds = sum(bool(words) for _, words in shown) - len(spoken)
     rolling = rolls([words for _, words in spoken])
@@ -52,6 +53,10 @@ def join(cues: Sequence[Cue]) -> Parsed:
     return Parsed(text=text, times=tuple(times), repairs=repairs)
 
 
+def _plain(text: str) -> str:
+    return html.unescape(TOO_LARGE.sub("\ufffd", TAGS.sub("", text)))
+
+
 def rolls(cues: Sequence[Sequence[str]]) -> bool:
     """Whether enough cues begin with the words that ended the one before."""
     repeats = [overlap(before, words) > 0 for before, words in pairwise(cues)]
@@ -63,7 +68,21 @@ def overlap(before: Sequence[str], words: Sequence[str]) -> int:
 
     One word alone counts only if it was the whole cue: "the" may well end one cue and begin the next.
     """
-    for count in range(min(len(before), len(words)), 0, -1):
-        if list(before[-count:]) == list(words[:count]) and (count > 1 or len(before) == 1):
-            return count
-    return 0
+    count = 0
+    borders = _borders(words)
+    for word in before[-len(words) :]:  # Knuth, Morris, Pratt 1977: a cue may hold a whole file
+        while count and words[count] != word:
+            count = borders[count - 1]
+        count += bool(words) and words[count] == word
+    return count if count > 1 or len(before) == 1 else 0
+
+
+def _borders(words: Sequence[str]) -> list[int]:
+    """Of each beginning of `words`, how many words at its end are also at its head, itself left out."""
+    found = [0] * len(words)
+    for at in range(1, len(words)):
+        count = found[at - 1]
+        while count and words[count] != words[at]:
+            count = found[count - 1]
+        found[at] = count + (words[count] == words[at])
+    return found

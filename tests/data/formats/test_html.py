@@ -26,6 +26,17 @@ def test_a_page_may_name_its_own_encoding() -> None:
     assert "Café owners" in html.parse(page.encode("latin-1"), "a.html").text
 
 
+@pytest.mark.parametrize("encoding", ["no-such-thing", "undefined", "hex"])
+def test_an_encoding_that_is_none_of_text_is_as_good_as_none(encoding: str) -> None:
+    page = PAGE.replace("<head>", f'<head><meta charset="{encoding}">').replace("Nobody", "Café owners")
+    assert "Café owners" in html.parse(page.encode(), "a.html").text
+
+
+def test_an_encoding_of_host_names_is_none_of_pages() -> None:
+    page = PAGE.replace("<head>", '<head><meta charset="idna">')
+    assert "asked eleven of them" in html.parse(page.encode(), "a.html").text
+
+
 def test_text_without_a_tag_is_refused() -> None:
     with pytest.raises(DataError, match=r"a\.html: named \.html, but there is no tag"):
         html.parse(b"3 < 5, and that is all", "a.html")

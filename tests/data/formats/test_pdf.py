@@ -52,3 +52,14 @@ def test_a_damaged_pdf_is_never_a_traceback(make_pdf: Make, cut: int) -> None:
         assert "page" in pdf.parse(raw, "a.pdf").text
     except DataError as error:
         assert "a.pdf: " in str(error)
+
+
+def test_a_page_that_is_drawn_thousands_of_times_is_refused(make_pdf: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pdf, "MOST_CONTENT", 100)
+    with pytest.raises(DataError, match=r"a\.pdf: more than 100 bytes of drawing on its pages; split the PDF"):
+        pdf.parse(make_pdf("One page.", "The same page.", "The same page."), "a.pdf")
+
+
+def test_a_form_that_draws_itself_is_no_traceback(make_pdf: Make) -> None:
+    with pytest.raises(DataError, match=r"a\.pdf: "):
+        pdf.parse(make_pdf("x").replace(b"/Kids [4 0 R]", b"/Kids [2 0 R]"), "a.pdf")

@@ -128,3 +128,8 @@ def test_the_header_is_required() -> None:
 
 def test_line_ends_do_not_matter() -> None:
     assert vtt.parse(PLAIN.replace("\n", "\r\n").encode(), "a") == vtt.parse(PLAIN.encode(), "a")
+
+
+def test_an_hour_of_more_digits_than_python_reads_is_refused() -> None:
+    with pytest.raises(DataError, match=r"a\.vtt:3: not a timing line"):
+        vtt.parse(b"WEBVTT\n\n" + b"1" * 5000 + b":00:01.000 --> 00:00:02.000\nHi\n", "a.vtt")

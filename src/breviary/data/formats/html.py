@@ -26,9 +26,11 @@ def parse(raw: bytes, name: str) -> Parsed:
 
 
 def _decode(raw: bytes) -> str:
-    """A page may name its own encoding; an unknown one is as good as none."""
+    """A page may name its own encoding; an unknown one, or one that is none of text, is as good as none."""
     declared = CHARSET.search(raw[:4096])
     try:
         return raw.decode(declared[1].decode("ascii")) if declared else decode(raw)
-    except LookupError:
+    except UnicodeDecodeError:
+        raise
+    except (LookupError, UnicodeError):  # "idna" and "punycode" are for names of hosts
         return decode(raw)

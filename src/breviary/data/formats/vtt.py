@@ -11,7 +11,7 @@ from breviary.data.intake import Parsed
 from breviary.data.signatures import decode
 from breviary.errors import DataError
 
-STAMP = r"(?:(\d{2,}):)?([0-5]\d):([0-5]\d)\.(\d{3})"
+STAMP = r"(?:(\d{2,6}):)?([0-5]\d):([0-5]\d)\.(\d{3})"
 TIMING = re.compile(rf"[ \t]*{STAMP}[ \t]+-->[ \t]+{STAMP}(?:[ \t].*)?")
 
 
