@@ -2,6 +2,10 @@
 
 import hashlib
 import json
+import os
+import platform
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -69,6 +73,23 @@ def test_a_writer_that_fails_leaves_the_old_file_and_nothing_beside_it(tmp_path:
         raise KeyError
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_a_killed_writer_left_is_removed_by_the_next_and_what_a_living_one_writes_is_not(tmp_path: Path) -> None:
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    here, path = platform.node(), tmp_path / "out.json"
+    (tmp_path / f".out.json.{here}.{dead.pid}.part").mkdir()
+    kept = [
+        tmp_path / f".out.json.{here}.{os.getppid()}.part",  # somebody is at it
+        tmp_path / f".out.json.not-{here}.{dead.pid}.part",  # its process is of another machine
+        tmp_path / f".out.jsonl.{here}.{dead.pid}.part",  # another file's
+        tmp_path / f".out.json.{here}.notes",
+    ]
+    for each in kept:
+        each.write_text("half")
+    artifacts.write_json(path, {})
+    assert set(tmp_path.iterdir()) == {path, *kept}
 
 
 def test_a_folder_is_replaced_whole(tmp_path: Path) -> None:

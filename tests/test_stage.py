@@ -1,6 +1,8 @@
 """What every stage does around its work."""
 
+import errno
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -46,6 +48,24 @@ def test_a_bug_keeps_its_traceback(project: Path) -> None:
     with pytest.raises(ZeroDivisionError), stage.running("chunk", sections=("runtime",)):
         raise ZeroDivisionError
     assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("number", "remedy"), [(errno.ENOSPC, "free some space, then run it again"), (errno.EROFS, "make it writable")]
+)
+def test_a_disk_that_refuses_is_named_with_the_remedy(
+    number: int, remedy: str, project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stopped, stage.running("chunk", sections=("runtime",)):
+        raise OSError(number, os.strerror(number), "data/chunks.jsonl")
+    assert stopped.value.code == 2
+    said = capsys.readouterr().err
+    assert f"chunk: [Errno {number}] {os.strerror(number)}: 'data/chunks.jsonl'; {remedy}" in said
+
+
+def test_another_system_error_keeps_its_traceback(project: Path) -> None:
+    with pytest.raises(PermissionError), stage.running("chunk", sections=("runtime",)):
+        raise PermissionError(errno.EACCES, "no")
 
 
 def test_params_are_checked_before_anything_else(project: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,30 +1,36 @@
 """How results reach the disk: whole or not at all, and the same bytes for the same content.
 
-Every writer goes through `atomic`, so that a killed process leaves the old file or the new one, never half of one.
+Every writer goes through `atomic`, so that a killed process leaves the old file or the new one, never half of one. The
+temporary file that it was writing stays behind, and is removed by whoever next writes the same file on this machine.
 No timestamps, host names, absolute paths or run ids: these files are hashed by DVC.
 """
 
 import hashlib
 import json
 import os
+import platform
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_origin
 
-from breviary.errors import ArtifactError
+from breviary.errors import ArtifactError, listed
 from breviary.records import to_dict
 
 R = TypeVar("R")
+SEAL = "sha256.json"
 
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
     """A temporary path beside `path`, a file or a folder, that takes its place when the block ends well."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    ours = f".{path.name}.{platform.node()}."  # a folder may be shared by machines, a process is of one
+    for left in [each for each in path.parent.iterdir() if each.name.startswith(ours) and _abandoned(each)]:
+        _remove(left)
+    temporary = path.with_name(f"{ours}{os.getpid()}.part")
     _remove(temporary)
     try:
         yield temporary
@@ -33,6 +39,20 @@ def atomic(path: Path) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         _remove(temporary)
+
+
+def _abandoned(temporary: Path) -> bool:
+    """Whether the process that was writing is gone."""
+    *_, process, ending = temporary.name.split(".")
+    if ending != "part" or not process.isdigit():
+        return False
+    try:
+        os.kill(int(process), 0)
+    except ProcessLookupError:
+        return True
+    except (PermissionError, OverflowError):  # somebody else's; no process of ours
+        return False
+    return False
 
 
 def _remove(path: Path) -> None:
@@ -57,7 +77,7 @@ def read_json(path: Path) -> Any:
     """Read a JSON file. Raises ArtifactError with the line where it stops being JSON."""
     try:
         return json.loads(_read(path))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ArtifactError(f"{path}: not valid JSON ({error}); delete it and run the stage that writes it") from None
 
 
@@ -70,21 +90,32 @@ def write_records(path: Path, records: Iterable[Any]) -> None:
 
 def read_records(path: Path, kind: type[R]) -> list[R]:
     """Read what `write_records` wrote. Raises ArtifactError with the line that is not such a record."""
-    names = {item.name for item in fields(kind)}  # type: ignore[arg-type]
+    types = {item.name: item.type for item in fields(kind)}  # type: ignore[arg-type]
     lines = _read(path).removesuffix("\n").split("\n")  # not splitlines: a text may hold U+2028
-    return [_record(kind, names, path, number, line) for number, line in enumerate(lines, 1) if line]
+    return [_record(kind, types, path, number, line) for number, line in enumerate(lines, 1) if line]
 
 
-def _record(kind: type[R], names: set[str], path: Path, number: int, line: str) -> R:
+def _record(kind: type[R], types: Mapping[str, Any], path: Path, number: int, line: str) -> R:
     try:
         values = json.loads(line)
-        if set(values) != names:
-            raise ValueError(f"keys differ: {', '.join(sorted(set(values) ^ names))}")
-        return kind(**{name: _tuple(value) for name, value in values.items()})
-    except (ValueError, TypeError) as error:
+        if set(values) != types.keys():
+            raise ValueError(f"keys differ: {', '.join(sorted(set(values) ^ types.keys()))}")
+        found = {name: _tuple(value) for name, value in values.items()}
+        if wrong := [name for name, value in found.items() if not _is(value, types[name])]:
+            raise ValueError(f"of another type: {', '.join(wrong)}")
+        return kind(**found)
+    except (ValueError, TypeError, RecursionError) as error:
         raise ArtifactError(
             f"{path}:{number}: not a {kind.__name__} record ({error}); delete the file and run the stage that writes it"
         ) from None
+
+
+def _is(value: Any, wanted: Any) -> bool:
+    """Whether `value` is of a field's type. JSON may write a float as 1, and true is no number."""
+    plain = get_origin(wanted) or wanted
+    if isinstance(value, bool):
+        return plain is bool
+    return isinstance(value, (int, float) if plain is float else plain)
 
 
 def _tuple(value: Any) -> Any:
@@ -98,6 +129,30 @@ def _read(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise ArtifactError(f"{path}: not UTF-8 ({error}); delete it and run the stage that writes it") from None
+
+
+def seal(folder: Path, names: Iterable[str]) -> None:
+    """Write into `folder` what the bytes of the files `names` are now."""
+    write_json(folder / SEAL, {name: sha256(folder / name) for name in sorted(names)})
+
+
+def require_sealed(folder: Path, remedy: str) -> None:
+    """Raise ArtifactError naming each file of `folder` that is not as it was when it was sealed, and `remedy`.
+
+    A format finds that a file was cut short; only a digest finds a byte that turned into another.
+    """
+    sealed = read_json(folder / SEAL)
+    if not isinstance(sealed, dict):
+        raise ArtifactError(f"{folder / SEAL}: damaged; {remedy}")
+    gone = {name for name in sealed if not (folder / name).is_file()}
+    problems = [f"{folder / name}: missing" for name in sorted(gone)]
+    problems += [
+        f"{folder / name}: damaged, its sha256 is not the one in {SEAL}"
+        for name in sorted(sealed.keys() - gone)
+        if sha256(folder / name) != sealed[name]
+    ]
+    if problems:
+        raise ArtifactError(listed(problems, remedy))
 
 
 def sha256(path: Path) -> str:

@@ -1,5 +1,5 @@
 """What every stage does around its work: check all params, fix threads and hash seeds, open its MLflow run, and turn
-an expected error into a message and exit status 2.
+an expected error into a message and exit status 2. So is a disk that is full or read-only.
 
     with stage.running("chunk", sections=("runtime", "chunk"), reads=(paths.DOCUMENTS,)) as run:
         options = run.params.section("chunk", chunks.Options)
@@ -7,6 +7,7 @@ an expected error into a message and exit status 2.
         run.metrics({"chunks": len(windows)})
 """
 
+import errno
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,6 +18,12 @@ from breviary import config, tracking
 from breviary.errors import BreviaryError, ConfigError
 
 PARAMS = Path("params.yaml")
+DISK = {  # what a disk refuses, and what to do about it: nothing half-written is left, so that starting again is safe
+    errno.ENOSPC: "free some space, then run it again",
+    errno.EDQUOT: "free some of your quota, then run it again",
+    errno.EFBIG: "raise the limit on the size of a file (`ulimit -f`), then run it again",
+    errno.EROFS: "make it writable, then run it again",
+}
 
 
 @dataclass(frozen=True)
@@ -53,4 +60,9 @@ def running(
             yield Stage(name, params, run, everything)
     except BreviaryError as error:
         print(f"{name}: {error}", file=sys.stderr)
+        sys.exit(2)
+    except OSError as error:
+        if error.errno not in DISK:
+            raise
+        print(f"{name}: {error}; {DISK[error.errno]}", file=sys.stderr)
         sys.exit(2)

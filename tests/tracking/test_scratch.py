@@ -30,6 +30,10 @@ def test_a_removed_folder_leaves_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_folder_that_goes_while_it_is_looked_at_is_left_alone(tmp_path: Path) -> None:
+    assert time.time() - scratch._changed(tmp_path / "gone") < 60
+
+
 def test_only_old_folders_of_other_keys_that_nobody_holds_are_pruned(tmp_path: Path) -> None:
     ages = {"old": scratch.STALE + 60, "new": 60, "held": scratch.STALE + 60, "mine": scratch.STALE + 60}
     for name, age in ages.items():

@@ -1,5 +1,7 @@
 """The file format between a stage and its uploader."""
 
+import os
+import time
 from pathlib import Path
 
 import pytest
@@ -7,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from breviary.tracking import spool as module
-from breviary.tracking.spool import Spool, Writer, waiting
+from breviary.tracking.spool import Spool, Writer, tidy, waiting
 
 
 @given(words=st.lists(st.text(), max_size=5))
@@ -26,6 +28,52 @@ def test_a_line_cut_short_is_left_out_and_what_follows_is_not(tmp_path: Path) ->
     with Writer(spool) as writer:
         writer.append("end", status="FINISHED")
     assert [event["op"] for event in spool.read()] == ["start", "end"]
+
+
+class HalfFull:
+    """A file on a disk that has room for three bytes more."""
+
+    def __init__(self, file: object) -> None:
+        self._file, self.room = file, 3
+
+    def write(self, line: bytes) -> int:
+        return self._file.write(line[: self.room])  # type: ignore[attr-defined]
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._file, name)
+
+
+def test_a_full_disk_leaves_no_half_line(tmp_path: Path) -> None:
+    spool = Spool(tmp_path)
+    with Writer(spool) as writer:
+        writer.append("start")
+        writer._file = file = HalfFull(writer._file)  # type: ignore[assignment]
+        with pytest.raises(OSError, match=r"No space left on device: '.*events\.jsonl'"):
+            writer.append("metrics")
+        file.room = 1000
+        writer.append("end")
+    assert [event["op"] for event in spool.read()] == ["start", "end"]
+    assert spool.events.read_bytes().count(b"\n") == 2
+
+
+def test_what_a_crash_left_of_a_forgotten_run_is_removed_once_it_is_settled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    spools = module.home() / "spool"
+    (spools / "gone").mkdir(parents=True)
+    (spools / "gone" / "params.json").write_text("{}")
+    (spools / "lone.lock").touch()
+    with Writer(Spool(spools / "alive")) as writer:
+        writer.append("start")
+    (spools / "alive.lock").touch()
+    tidy()
+    assert len(list(spools.iterdir())) == 4
+    then = time.time() - 2 * module.SETTLED
+    for path in (spools / "gone", spools / "lone.lock", spools / "alive.lock"):
+        os.utime(path, (then, then))
+    tidy()
+    assert sorted(path.name for path in spools.iterdir()) == ["alive", "alive.lock"]
 
 
 def test_pending_starts_where_the_upload_stopped(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import pytest
 
 from breviary import tracking
 from breviary.tracking import runs, store, uploader
-from breviary.tracking.spool import waiting
+from breviary.tracking.spool import Spool, Writer, home, waiting
 
 
 class FakeServer(ThreadingHTTPServer):
@@ -88,7 +88,7 @@ def followed(seconds: float = 0.0) -> Path:
     """Run a small stage with the uploader in a thread of this process; gives the spool's folder."""
     ours, theirs = os.pipe()
     with tracking.run("train", {}, []) as run:
-        (only,) = waiting()
+        (only,) = [spool for spool in waiting() if spool.folder.name.startswith("train")]
         thread = threading.Thread(target=uploader.follow, args=(only, ours))
         thread.start()
         for step in range(10):
@@ -147,6 +147,30 @@ def test_a_server_that_dies_mid_run_and_comes_back_gets_the_rest(
     fake.budget = 10_000
     assert list(uploader.sync()) == [(folder.name, "")]
     assert set(fake.metrics) >= set(range(10))
+    assert waiting() == []
+
+
+def test_a_run_whose_stage_and_uploader_died_is_closed_by_the_next_stage(
+    fake: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quick(monkeypatch)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", fake.uri)
+    tags = {"breviary.session": "s", "dvc.exp": "", "git.commit": ""}
+    with Writer(Spool(home() / "spool" / "chunk-orphan")) as writer:  # no "end": killed with its uploader
+        runs._announce(writer, "chunk", tags, {}, [])
+        writer.append("metrics", values={"loss": 1.0}, step=77)
+    with Writer(Spool(home() / "spool" / "mix-alive")) as alive:
+        runs._announce(alive, "mix", tags, {}, [])
+        followed()
+        assert 77 in fake.metrics
+        assert [spool.folder.name for spool in waiting()] == ["mix-alive"]
+
+
+def test_a_run_that_never_began_is_forgotten(fake: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    quick(monkeypatch)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", fake.uri)
+    Writer(Spool(home() / "spool" / "chunk-empty")).close()
+    assert list(uploader.sync()) == [("chunk-empty", "")]
     assert waiting() == []
 
 

@@ -9,6 +9,7 @@ Because the spool is written first, SIGKILL loses nothing, and the uploader, who
 
     runs.py         `run`: what a stage enters; scratch folder, receipt, signals, peak memory
     fingerprint.py  the key of a run: params, inputs, code, versions
+    intact.py       whether what is read is what was written
     scratch.py      where checkpoints survive a crash
     spool.py        the file format between the two processes
     uploader.py     the second process

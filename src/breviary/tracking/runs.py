@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any, SupportsFloat
 
 from breviary import artifacts
-from breviary.tracking import fingerprint, scratch
+from breviary.tracking import fingerprint, intact, scratch
 from breviary.tracking.execution import origin
 from breviary.tracking.peaks import peak_memory
 from breviary.tracking.spool import Spool, Writer, home, root, uri
@@ -102,10 +102,12 @@ class Run:
 def run(stage: str, params: Mapping[str, Any], reads: Sequence[Path]) -> Iterator[Run]:
     """Run the block as one MLflow run of `stage`; write its receipt if it ends well.
 
-    Raises ArtifactError if a file of `reads` is missing. A stage that was killed, started again with the same key,
+    Raises ArtifactError if a file of `reads` is missing, or, where DVC runs the stage, not what was written. A stage that was killed, started again with the same key,
     finds its scratch folder and goes on in the same MLflow run.
     """
     read = fingerprint.inputs(reads)
+    if "DVC_STAGE" in os.environ:  # by hand, a stage may read what dvc.lock does not know of
+        intact.require(read)
     key = fingerprint.key(stage, params, read)
     checkpoints = root() / ".checkpoints" / stage
     if int(os.environ.get("RANK", "0")):
@@ -155,6 +157,7 @@ def _spooled(
         current.tags({"error": f"{type(error).__name__}: {error}"})
         raise
     finally:
+        current._writer = writer  # what was lost on a full disk is lost, but how the stage ended is known
         current._write(lambda writer: writer.append("end", status=status))
         writer.close()
         _finish(current, spool, child)

@@ -48,11 +48,18 @@ def session(folder: Path) -> tuple[str, int]:
     return known["session"], known["attempts"]
 
 
+def _changed(folder: Path) -> float:
+    """When something in it was last written; now, for one that is being removed by whoever was at work in it."""
+    try:
+        return max((path.stat().st_mtime for path in folder.iterdir()), default=folder.stat().st_mtime)
+    except FileNotFoundError:
+        return time.time()
+
+
 def _prune(parent: Path, key: str) -> None:
     """Remove what other keys left behind long ago."""
     for folder in parent.glob("*/"):
-        newest = max((path.stat().st_mtime for path in folder.iterdir()), default=folder.stat().st_mtime)
-        if folder.name.startswith(key) or time.time() - newest < STALE:
+        if folder.name.startswith(key) or time.time() - _changed(folder) < STALE:
             continue
         lock = folder.with_name(f"{folder.name}.lock")
         handle = acquire(lock, wait=False)

@@ -7,6 +7,7 @@
 Every upload can be repeated: the run is found again by its session, and MLflow drops metrics that it already has.
 """
 
+import errno
 import json
 import os
 import shutil
@@ -22,6 +23,7 @@ from breviary import artifacts
 from breviary.tracking.locks import acquire
 
 LOCAL = "mlflow.db"
+SETTLED = 60.0  # seconds after which a folder without events is no longer one that is being made
 
 
 def root() -> Path:
@@ -106,8 +108,25 @@ class Spool:
 
 def waiting() -> list[Spool]:
     """The runs that MLflow does not have, or not entirely, oldest first."""
-    found = [path.parent for path in (home() / "spool").glob("*/events.jsonl")]
-    return [Spool(path) for path in sorted(found, key=lambda path: (path.stat().st_mtime, path.name))]
+    found: list[tuple[float, str, Path]] = []
+    for path in (home() / "spool").glob("*/events.jsonl"):
+        with suppress(FileNotFoundError):  # uploaded just now
+            found.append((path.parent.stat().st_mtime, path.parent.name, path.parent))
+    return [Spool(folder) for _, _, folder in sorted(found)]
+
+
+def tidy() -> None:
+    """Remove what a crash left of runs that were just being forgotten: a folder without events, a lock of nothing."""
+    for path in (home() / "spool").glob("*"):
+        folder = path.with_name(path.name.removesuffix(".lock"))
+        with suppress(FileNotFoundError):
+            if (folder / "events.jsonl").exists() or time.time() - path.stat().st_mtime < SETTLED:
+                continue
+            handle = acquire(folder.with_name(f"{folder.name}.lock"), wait=False)
+            if handle is not None:
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.with_name(f"{folder.name}.lock").unlink()
+                os.close(handle)
 
 
 class Writer:
@@ -133,9 +152,14 @@ class Writer:
         self._file.close()
 
     def append(self, op: str, **values: Any) -> None:
-        """Append one event."""
+        """Append one event, or raise OSError and leave the file as it was: a full disk takes half a line."""
         event = {"op": op, "time": time.time_ns() // 1_000_000} | values
-        self._file.write(json.dumps(event).encode() + b"\n")
+        line, start = json.dumps(event).encode() + b"\n", self._file.tell()
+        written = self._file.write(line)
+        if written != len(line):
+            self._file.truncate(start)
+            self._file.seek(start)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.spool.events))
 
     def file(self, source: Path, tags: Mapping[str, str] | None = None) -> None:
         """Keep a copy of a file or folder, to be uploaded under its own name."""

@@ -70,7 +70,7 @@ def destination(spool: Spool) -> str:
     """The URI that was in force when the run started; MLFLOW_TRACKING_URI, where it is set, wins."""
     if "MLFLOW_TRACKING_URI" in os.environ:
         return uri()
-    return [event["uri"] for event in spool.read() if event["op"] == "start"][-1]
+    return [uri(), *(event["uri"] for event in spool.read() if event["op"] == "start")][-1]
 
 
 def find(receipt: Path) -> str | None:
@@ -87,9 +87,11 @@ def upload(spool: Spool, connection: Connection) -> str | None:
 
     Gives the id of the run, None where there is nothing to upload.
     """
-    lock = spool.folder.with_name(f"{spool.folder.name}.lock")
-    with locked(lock):
+    with locked(lock(spool)):
         if not spool.events.exists():
+            return None
+        if next(spool.read(), {"op": None})["op"] != "start":  # its stage died, or met a full disk, before it began
+            _forget(spool)
             return None
         if spool.progress().get("uri") != connection.uri:
             spool.note(uri=connection.uri, offset=0, run=None)
@@ -100,10 +102,19 @@ def upload(spool: Spool, connection: Connection) -> str | None:
             spool.note(run=run, offset=offset, error=None)
             last = event["op"]
         if last == "end":
-            spool.remove()
-            if not spool.folder.exists():
-                lock.unlink(missing_ok=True)
+            _forget(spool)
         return run
+
+
+def lock(spool: Spool) -> Path:
+    """What whoever uploads a run holds."""
+    return spool.folder.with_name(f"{spool.folder.name}.lock")
+
+
+def _forget(spool: Spool) -> None:
+    spool.remove()
+    if not spool.folder.exists():
+        lock(spool).unlink(missing_ok=True)
 
 
 def _merged(events: list[tuple[dict[str, Any], int]]) -> Iterator[tuple[dict[str, Any], int]]:

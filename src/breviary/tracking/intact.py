@@ -1,0 +1,49 @@
+"""What a stage reads is what the stage before it wrote: dvc.lock holds the md5 of each output, and a stage hashes all
+that it reads.
+
+DVC itself does not look again. It knows a file by its time and size, so that a bit that rotted on the disk, in the
+workspace or in DVC's cache, would be trained on, and dvc.lock would say that the right bytes were.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from breviary.errors import ArtifactError, listed
+from breviary.tracking.fingerprint import Input
+
+LOCK = Path("dvc.lock")
+SHOWN = 7  # digits of an md5
+REMEDY = (
+    "delete what is damaged, then run `dvc checkout` (for a file in git `git checkout -- FILE`); `breviary verify FILE` "
+    "says whether the copy in DVC's cache is whole. If you changed it on purpose, run `dvc commit FILE`"
+)
+
+
+def require(read: Sequence[Input]) -> None:
+    """Raise ArtifactError naming each input that is not what dvc.lock says was written."""
+    text = LOCK.read_text(encoding="utf-8") if LOCK.is_file() else ""
+    unknown = [each for each in read if each.md5 not in text]  # reading YAML takes a thousand times as long
+    if not text or not unknown:
+        return
+    written = _outputs(text)
+    damaged = [each for each in unknown if written.get(each.name, each.md5) != each.md5]
+    if damaged:
+        lines = [f"{each.name}: its md5 is {each.md5[:SHOWN]}, but {_was(each, written)}" for each in damaged]
+        raise ArtifactError(listed(lines, REMEDY))
+
+
+def _was(each: Input, written: Mapping[str, str]) -> str:
+    return f"the stage that wrote it left {written[each.name][:SHOWN]} ({LOCK}): damaged, or changed by hand"
+
+
+def _outputs(text: str) -> dict[str, str]:
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        stages: Any = YAML(typ="safe").load(text)["stages"]
+        return {out["path"]: out["md5"] for stage in stages.values() for out in stage.get("outs", [])}
+    except (YAMLError, KeyError, TypeError, AttributeError) as error:
+        said = " ".join(str(error).split())
+        raise ArtifactError(f"{LOCK}: not a lock file of DVC ({said}); run `git checkout -- {LOCK}`") from None
