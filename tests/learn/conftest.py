@@ -1,9 +1,15 @@
-"""What the tests of training share: the options of a short phase, and what its terms are built from."""
+"""What the tests of training share: options of a short phase, what its terms are built from, several processes."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+SOURCE = Path(__file__).parents[2] / "src"
 
 
 @pytest.fixture
@@ -45,3 +51,65 @@ def make_given(accelerator: Any) -> Callable[..., Any]:
         return Given(**known | {"anchor": nothing, "twins": nothing} | changes)
 
     return make
+
+
+@pytest.fixture
+def launch(tmp_path: Path) -> Callable[..., str]:
+    """Run a script in one process, or in several that train together; the last line that it printed."""
+
+    def run(script: str, processes: int, *words: Any, folder: Path | None = None, **environment: str) -> str:
+        file = tmp_path / "script.py"
+        file.write_text(script)
+        together = ["-m", "torch.distributed.run", f"--nproc_per_node={processes}", "--standalone"]
+        done = subprocess.run(
+            [sys.executable, *(together if processes > 1 else []), file, *words],
+            cwd=folder,
+            env={**os.environ, "PYTHONPATH": str(SOURCE), "OMP_NUM_THREADS": "1", **environment},
+            capture_output=True,
+            text=True,
+            timeout=240,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr[-3000:]
+        return (done.stdout.splitlines() or [""])[-1]
+
+    return run
+
+
+@pytest.fixture
+def run_fit(make_rows: Callable[..., Any], accelerator: Any, make_given: Any, tmp_path: Path) -> Callable[..., Any]:
+    """`fit` on nine rows, with a validation set of two domains; `until` kills it when that step is logged."""
+    from breviary.learn import fit, objective
+    from breviary.model import adapt
+    from tests.learn.fitted import PAD, Killed
+
+    def made(
+        model: Any,
+        options: Any,
+        *,
+        until: int = 10**9,
+        log: Any = None,
+        scratch: str = "scratch",
+        constraints: Any = None,
+    ) -> Any:
+        def watch(values: dict[str, float], step: int) -> None:
+            if log is not None:
+                log.append((step, values))
+            if step == until:
+                raise Killed
+
+        return fit.fit(
+            model,
+            options,
+            make_rows(9, seed=1),
+            {"paper": make_rows(3, seed=2), "talk": make_rows(2, seed=3)},
+            objective=objective.build(options.terms, make_given(weights=adapt.trainable(model))),
+            constraints=constraints or {},
+            accelerator=accelerator,
+            pad=PAD,
+            seed=17,
+            scratch=tmp_path / scratch,
+            log=watch,
+        )
+
+    return made

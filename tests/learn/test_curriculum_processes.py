@@ -1,9 +1,7 @@
 """Two processes go through a phase with every method as one does: Fisher summed, embeddings gathered, one adapter."""
 
 import json
-import os
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -86,24 +84,14 @@ def prepare(folder: Path, tiny: Any, make_options: Any, of: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("of", ["base", "update"])
-def test_two_processes_go_through_a_phase_as_one_does(of: str, tiny: Any, make_options: Any, tmp_path: Path) -> None:
-    script = tmp_path / "script.py"
-    script.write_text(RUN)
-    source = str(Path("src").resolve())
-    environment = {**os.environ, "PYTHONPATH": source, "OMP_NUM_THREADS": "1", "BREVIARY_CACHE": str(tiny.cache)}
-    launch = ["-m", "torch.distributed.run", "--nproc_per_node=2", "--standalone"]
-
-    def run(folder: Path, part: str, command: list[str]) -> None:
-        words = [sys.executable, *command, str(script), part]
-        settings: Any = {"capture_output": True, "text": True, "timeout": 240, "check": False}
-        done = subprocess.run(words, cwd=folder, env=environment, **settings)
-        assert done.returncode == 0, done.stderr[-3000:]
-
-    for number, command in ((1, []), (2, launch)):
+def test_two_processes_go_through_a_phase_as_one_does(
+    of: str, tiny: Any, make_options: Any, tmp_path: Path, launch: Callable[..., str]
+) -> None:
+    for number in (1, 2):
         folder = tmp_path / str(number)
         prepare(folder, tiny, make_options, of)
-        run(folder, "before", [])
-        run(folder, "after", command)
+        for part, processes in (("before", 1), ("after", number)):
+            launch(RUN, processes, part, folder=folder, BREVIARY_CACHE=str(tiny.cache))
     anchors, adapters, heads = (
         [load_file(tmp_path / number / "models" / file) for number in "12"]
         for file in (

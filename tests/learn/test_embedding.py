@@ -10,6 +10,7 @@ from torch import Tensor
 from breviary.data.views import View
 from breviary.learn.embedding import Reader, embed, share
 from breviary.model import adapt
+from tests.learn.weights import wake
 
 PREFIX = [10, 11, 12]
 
@@ -22,15 +23,6 @@ def make_views(count: int, seed: int = 0) -> list[View]:
 
 def gradients(model: Any) -> dict[str, Tensor]:
     return {name: weight.grad.clone() for name, weight in adapt.trainable(model).items()}
-
-
-def wake(model: Any) -> Any:
-    """B is zero at first, and then no gradient reaches A."""
-    generator = torch.Generator().manual_seed(5)
-    for name, weight in adapt.trainable(model).items():
-        if "lora_B" in name:
-            weight.data.copy_(torch.randn(weight.shape, generator=generator) / 10)
-    return model
 
 
 def test_the_mean_is_over_the_document_alone(tiny: Any) -> None:
@@ -65,7 +57,7 @@ def test_pieces_change_nothing(size: int, tiny: Any, accelerator: Any) -> None:
 
 
 def test_states_are_read_without_dropout_and_leave_the_mode_as_it_was(tiny: Any, accelerator: Any) -> None:
-    model, views = wake(tiny.adapted(dropout=0.5)), make_views(4)
+    model, views = wake(tiny.adapted(dropout=0.5), seed=5), make_views(4)
     reader = Reader(accelerator, 258, 2)
     first = reader.states(model, views)
     assert model.training
@@ -85,7 +77,7 @@ def test_caching_gives_the_gradient_of_one_large_graph(
     size: int, dropout: float, tiny: Any, accelerator: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With dropout the graph is put together piece by piece, with the masks that the pieces draw."""
-    model, views = wake(tiny.adapted(double=True, dropout=dropout)), make_views(7)
+    model, views = wake(tiny.adapted(double=True, dropout=dropout), seed=5), make_views(7)
     reader = Reader(accelerator, 258, size)
     read, spread = reader.cached(model, views, "s")
     spread(torch.autograd.grad(loss(read.requires_grad_()), read)[0])
@@ -113,7 +105,7 @@ def test_caching_gives_the_gradient_of_one_large_graph(
 
 
 def test_the_second_reading_draws_the_masks_of_the_first(tiny: Any, accelerator: Any) -> None:
-    model, views = wake(tiny.adapted(dropout=0.5)), make_views(5)
+    model, views = wake(tiny.adapted(dropout=0.5), seed=5), make_views(5)
     seen: list[Tensor] = []
     handle = model.register_forward_hook(lambda _, __, output: seen.append(output.hidden_states[-1].detach()))
     read, spread = Reader(accelerator, 258, 2).cached(model, views, "s")
@@ -159,7 +151,7 @@ def test_activation_checkpointing_changes_no_gradient(tiny: Any, accelerator: An
     """What is computed again draws the same masks again."""
     found = []
     for checkpointing in (False, True):
-        model = wake(tiny.adapted(double=True, dropout=0.3))
+        model = wake(tiny.adapted(double=True, dropout=0.3), seed=5)
         if checkpointing:
             model.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
             model.enable_input_require_grads()

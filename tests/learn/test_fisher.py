@@ -1,48 +1,20 @@
 """The Fisher is that of logistic regression where that is known, and of single examples everywhere else."""
 
-import os
-import subprocess
-import sys
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import torch
 from accelerate import Accelerator
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from breviary.data import batches
 from breviary.data.batches import Row
-from breviary.errors import TrainingError
 from breviary.learn import fisher
 from breviary.learn.forward import forward
 from breviary.model import adapt, compute
 from breviary.model.adapters import lora
-
-PAD = 258
-Rows = Callable[..., list[Row]]
-
-
-def trained(model: Any, seed: int = 0, scale: float = 0.1) -> Any:
-    """`model` with lora_B as if it had been trained."""
-    draw = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for name, weight in adapt.trainable(model).items():
-            if "lora_B" in name:
-                weight.copy_(scale * torch.randn(weight.shape, generator=draw))
-    return model
-
-
-def measure(model: Any, rows: list[Row], accelerator: Any, **more: Any) -> fisher.Fisher:
-    return fisher.diagonal(model, rows, adapt.trainable(model), pad=PAD, accelerator=accelerator, **more)
-
-
-def assert_close(left: dict[str, Tensor], right: dict[str, Tensor], rtol: float) -> None:
-    assert left.keys() == right.keys()
-    for name in left:
-        torch.testing.assert_close(left[name], right[name], rtol=rtol, atol=rtol * float(right[name].max()))
+from tests.learn.fishers import PAD, Rows, assert_close, measure, trained
 
 
 def test_logistic_regression_has_its_known_fisher() -> None:
@@ -177,77 +149,20 @@ def test_a_sum_of_small_squares_does_not_underflow() -> None:
     torch.testing.assert_close(sums["w"], torch.full((3,), 1e-9), rtol=0.01, atol=0)
 
 
-@pytest.fixture
-def poisoned(monkeypatch: pytest.MonkeyPatch) -> Callable[[set[str]], None]:
-    """Make the likelihood of some examples not finite."""
-    plain = fisher.log_likelihood
-
-    def poison(names: set[str]) -> None:
-        def broken(model: Any, row: Row, pad: int, accelerator: Any) -> Tensor:
-            return plain(model, row, pad, accelerator) * (float("nan") if row.example in names else 1.0)
-
-        monkeypatch.setattr(fisher, "log_likelihood", broken)
-
-    return poison
-
-
-def test_an_example_that_is_not_finite_is_left_out_and_named(
-    tiny: Any, accelerator: Any, make_rows: Rows, poisoned: Callable[[set[str]], None]
-) -> None:
-    model, rows = trained(tiny.adapted()), make_rows(5)
-    without = measure(model, rows[:2] + rows[3:], accelerator)
-    poisoned({"e0-2"})
-    found = measure(model, rows, accelerator, max_nonfinite_share=0.2)
-    assert (found.examples, found.skipped) == (4, ("e0-2",))
-    assert_close(found.diagonal, without.diagonal, 0)
-
-
-@pytest.mark.parametrize(
-    ("broken", "share", "message"),
-    [
-        ({"e0-1"}, 0.1, r"not finite for 1 of 5 examples \(max_nonfinite_share=0.1\): e0-1; look at"),
-        ({f"e0-{number}" for number in range(5)}, 1.0, "not finite for 5 of 5 examples .*: e0-0, e0-1, e0-2, e0-3"),
-    ],
-)
-def test_too_many_of_them_stop_it(
-    broken: set[str], share: float, message: str, tiny: Any, accelerator: Any, make_rows: Rows, poisoned: Any
-) -> None:
-    poisoned(broken)
-    with pytest.raises(TrainingError, match=message):
-        measure(trained(tiny.adapted()), make_rows(5), accelerator, max_nonfinite_share=share)
-
-
-def test_a_square_that_is_too_large_is_not_finite_either() -> None:
-    weight = torch.zeros(2, requires_grad=True)
-    sums, lost = fisher.sum_of_squares(lambda size: (weight * size).sum(), [1.0, 1e25], {"w": weight})
-    assert lost == [1e25] and sums["w"].tolist() == [1.0, 1.0]
-
-
-def test_an_adapter_that_was_never_trained_is_refused(tiny: Any, accelerator: Any, make_rows: Rows) -> None:
-    with pytest.raises(TrainingError, match="all 4 lora_B weights are zero: this adapter was never trained"):
-        measure(tiny.adapted(), make_rows(2), accelerator)
-
-
-def test_a_fisher_of_zero_is_refused(
-    tiny: Any, accelerator: Any, make_rows: Rows, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    model = trained(tiny.adapted())
-    elsewhere = torch.zeros((), requires_grad=True)
-    monkeypatch.setattr(fisher, "log_likelihood", lambda *_: elsewhere * 1)
-    with pytest.raises(TrainingError, match=r"the Fisher of all 8 weights \(base_model.*\) is zero over 2 examples"):
-        measure(model, make_rows(2), accelerator)
-
-
-def test_nothing_to_measure_on_is_refused(tiny: Any, accelerator: Any) -> None:
-    with pytest.raises(TrainingError, match="not one example to measure the Fisher on"):
-        measure(trained(tiny.adapted()), [], accelerator)
-
-
 def test_normalised_its_mean_is_one() -> None:
     found, factor = fisher.normalise({"a": torch.tensor([[1e-9, 3e-9]]), "b": torch.tensor([8e-9])})
     assert factor == pytest.approx(4e-9)
     torch.testing.assert_close(found["a"], torch.tensor([[0.25, 0.75]]))
     torch.testing.assert_close(found["b"], torch.tensor([2.0]))
+
+
+@pytest.fixture
+def reset() -> Iterator[None]:
+    """Forget accelerate's state, which is kept in a class, after a test that chose a precision of its own."""
+    from accelerate.state import AcceleratorState
+
+    yield
+    AcceleratorState._reset_state(reset_partial_state=True)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
@@ -267,83 +182,3 @@ def test_a_quantised_backbone_is_measured(
         assert {each.dtype for each in diagonal.values()} == {torch.float32}
         found[kind] = torch.cat([each.flatten() for each in diagonal.values()])
     assert float(torch.corrcoef(torch.stack(list(found.values())))[0, 1]) > 0.9
-
-
-@pytest.fixture
-def reset() -> Any:
-    from accelerate.state import AcceleratorState
-
-    yield
-    AcceleratorState._reset_state(reset_partial_state=True)
-
-
-DISTRIBUTED = """
-import random, sys
-from pathlib import Path
-import torch
-from accelerate import Accelerator
-from safetensors.torch import save_file
-from breviary.data import batches
-from breviary.data.batches import Row
-from breviary.learn import fisher, loop, objective
-from breviary.learn.anchors import Anchor
-from breviary.learn.objective import Given
-from breviary.model import adapt, compute, optimizer
-from breviary.model.adapters import lora
-
-folder, out = Path(sys.argv[1]), Path(sys.argv[2])
-torch.set_num_threads(1)
-draw = random.Random(0)
-token = lambda most: [draw.randrange(256) for _ in range(draw.randint(1, most))]
-rows = [Row(f"e{index}", token(24), [*token(9), 257]) for index in range(7)]
-accelerator = Accelerator(cpu=True)
-model = compute.load(folder, compute.Options(precision="fp32", quantisation="none"))
-target = lora.Options(kind="lora", rank=4, alpha=8.0, dropout=0.5, targets=["q_proj", "down_proj"])
-model = adapt.create(model, target, 0).train()
-weights = adapt.trainable(model)
-generator = torch.Generator().manual_seed(1)
-with torch.no_grad():
-    for weight in weights.values():
-        weight.copy_(0.1 * torch.randn(weight.shape, generator=generator))
-plain = fisher.log_likelihood
-broken = {"e3": float("nan")}
-fisher.log_likelihood = lambda model, row, *more: plain(model, row, *more) * broken.get(row.example, 1.0)
-found = fisher.diagonal(model, rows, weights, pad=258, accelerator=accelerator, max_nonfinite_share=0.5)
-held, factor = fisher.normalise(found.diagonal)
-anchor = Anchor({name: weight.detach() + 0.05 for name, weight in weights.items()}, held)
-for module in model.modules():
-    if isinstance(module, torch.nn.Dropout):
-        module.p = 0.0
-given = Given(weights=weights, width=64, pad=258, accelerator=accelerator, seed=0, anchor=lambda: anchor,
-              twins=lambda most: [])
-built = objective.build({"cross_entropy": {"weight": 1.0}, "ewc": {"weight": 0.5}}, given)
-adam = optimizer.create("adamw", optimizer.groups(weights, lr=1e-2, ratio=1.0, weight_decay=0.0), (0.9, 0.999))
-prepared, adam = accelerator.prepare(model, adam)
-steps = [list(batches.micro_batches(rows, 2, 258))] * 3
-done = list(loop.train(prepared, built.terms, adam, lambda step: 1.0, steps, accelerator=accelerator,
-                       max_grad_norm=1.0, wholes=built.wholes))
-if accelerator.is_main_process:
-    tensors = {f"fisher/{name}": each for name, each in found.diagonal.items()}
-    save_file(tensors | {f"weights/{name}": each.detach() for name, each in weights.items()}, out)
-    print(accelerator.num_processes, found.examples, found.skipped, *(f"{each.terms['ewc']:.4f}" for each in done))
-accelerator.end_training()
-"""
-
-
-@pytest.mark.slow
-def test_two_processes_measure_and_hold_what_one_does(tiny: Any, tmp_path: Path) -> None:
-    """Seven examples, of which one is not finite; then three steps with a penalty."""
-    script = tmp_path / "script.py"
-    script.write_text(DISTRIBUTED)
-    launch = ["-m", "torch.distributed.run", "--nproc_per_node=2", "--standalone"]
-    said = []
-    for number, command in ((1, []), (2, launch)):
-        words = [sys.executable, *command, str(script), str(tiny.folder), str(tmp_path / f"{number}.safetensors")]
-        environment = {**os.environ, "PYTHONPATH": "src", "OMP_NUM_THREADS": "1"}
-        done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=240, check=False)
-        assert done.returncode == 0, done.stderr[-3000:]
-        said.append(done.stdout.splitlines()[-1])
-    assert said[0].startswith("1 6 ('e3',) ") and said[1].startswith("2 6 ('e3',) ")
-    assert said[0][1:] == said[1][1:]
-    first, second = (load_file(tmp_path / f"{number}.safetensors") for number in "12")
-    assert_close(first, second, 1e-5)

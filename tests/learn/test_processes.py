@@ -1,8 +1,6 @@
 """Two processes take the steps that one takes, uneven numbers of micro-batches and lost terms included."""
 
-import os
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -54,25 +52,9 @@ accelerator.end_training()
 
 @pytest.mark.slow
 @pytest.mark.parametrize("case", ["whole", "broken"])
-def test_two_processes_train_what_one_does(case: str, tiny: Any, tmp_path: Path) -> None:
+def test_two_processes_train_what_one_does(case: str, tiny: Any, tmp_path: Path, launch: Callable[..., str]) -> None:
     """Five rows in micro-batches of two are three: one process runs out and repeats with weight 0."""
-    script = tmp_path / "script.py"
-    script.write_text(DISTRIBUTED)
-    launch = ["-m", "torch.distributed.run", "--nproc_per_node=2", "--standalone"]
-    said = []
-    for number, command in ((1, []), (2, launch)):
-        out = tmp_path / str(number)
-        environment = {**os.environ, "PYTHONPATH": "src", "OMP_NUM_THREADS": "1"}
-        done = subprocess.run(
-            [sys.executable, *command, str(script), str(tiny.folder), str(out), case],
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=240,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr[-3000:]
-        said.append(done.stdout.splitlines()[-1])
+    said = [launch(DISTRIBUTED, number, tiny.folder, tmp_path / str(number), case) for number in (1, 2)]
     assert said[0].startswith("1 ") and said[1].startswith("2 ")
     assert ("'cross_entropy'" in said[0]) is (case == "broken")
     first, second = (load_file(tmp_path / number / "adapter" / "adapter_model.safetensors") for number in "12")
