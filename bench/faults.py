@@ -1,0 +1,163 @@
+"""Break the pipeline on purpose, many times, and see whether the next `dvc repro` brings everything back.
+
+    python -m bench.faults --count 50 --seed 1
+
+In a clone with the profile `tiny` (`clone.py`) the whole pipeline runs once, undisturbed. Then, for every fault of the
+seeded plan (`breaking.py`), one stage runs again and is struck, the next `dvc repro` runs, and the project is compared
+with what it was (`damage.py`). A fault that came too late, when dvc had ended already, strikes again earlier, and is
+counted as late. The plan depends on the seed alone; what a moment hits depends on the machine.
+
+Writes counts, and no times, to metrics/faults.json, and prints them as Markdown.
+"""
+
+import os
+import shutil
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bench import breaking, damage
+from bench.breaking import Fault
+from bench.clone import Clone, made
+from breviary import artifacts
+
+WRITTEN = Path("metrics/faults.json")
+TRIES = 4  # of one fault, each in half the time of the one before
+MEND = (sys.executable, "-c", "from breviary.cli.mend import mend; mend()", "--older", "0")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one fault did."""
+
+    fault: Fault
+    late: int  # strikes that came after the end
+    hit: bool
+    stopped: bool  # `dvc repro` did not end well; a stage may also end in spite of the fault
+    mended: bool  # the next `dvc repro` needed `breviary mend` first
+    strays: tuple[str, ...]  # temporary files that `breviary mend` had to remove
+    wrong: tuple[str, ...]  # what was not as before, after all that
+    said: str = field(repr=False, default="")
+
+
+@click.command(help=__doc__)
+@click.option("--count", default=50, show_default=True, help="Faults.")
+@click.option("--seed", default=1, show_default=True)
+@click.option("--only", type=int, help="This one of them alone.")
+@click.option("--target", default="", help="Run no further than this stage.")
+def main(count: int, seed: int, only: int | None, target: str) -> None:
+    with tempfile.TemporaryDirectory(prefix="faults-") as folder, made(Path(folder)) as clone:
+        finish(clone, target)
+        kinds = [kind for kind in breaking.KINDS if clone.disk or kind not in breaking.MOUNTING]
+        plan = breaking.planned(count, seed, sorted(clone.stages()), kinds)
+        found = [_shown(outcome) for outcome in survived(clone, plan if only is None else [plan[only]], target)]
+    report = counted(found, seed, "tmpfs" if clone.disk else "RLIMIT_FSIZE")
+    if only is None and not target:
+        artifacts.write_json(WRITTEN, report)
+    print(markdown(report))
+    sys.exit(1 if report["survived"] < report["injected"] else 0)
+
+
+def finish(clone: Clone, target: str = "") -> None:
+    """Run the pipeline to its end, or to `target`, undisturbed, and commit what git keeps of it."""
+    clone.must("dvc", "repro", *filter(None, [target]))
+    clone.must("git", "add", "-A")
+    clone.must("git", "commit", "-qm", "finished")
+
+
+def survived(clone: Clone, plan: Sequence[Fault], target: str = "") -> Any:
+    """Yields the Outcome of each fault. After one that was not survived, the clone is the finished one again."""
+    if damage.running(clone):
+        raise RuntimeError("a run is RUNNING before any fault")
+    before, spare = damage.state(clone), clone.folder.with_name("spare")
+    shutil.copytree(clone.folder, spare, symlinks=True)
+    for fault in plan:
+        outcome = once(clone, fault, before, target)
+        if outcome.wrong:
+            for process in clone.processes():
+                process.kill()
+            shutil.rmtree(clone.folder)
+            shutil.copytree(spare, clone.folder, symlinks=True)
+        yield outcome
+
+
+def once(clone: Clone, fault: Fault, before: damage.State, target: str = "") -> Outcome:
+    """Strike, run `dvc repro` again, compare."""
+    late, hit, status, said = 0, False, 0, ""
+    for attempt in range(TRIES):
+        outs = damage.forget(clone, fault.stage)
+        sooner = replace(fault, delay=fault.delay / 2**attempt)
+        hit, status, said = breaking.struck(clone, sooner, outs)
+        if hit or status:
+            break
+        late += 1
+    repro = ("dvc", "repro", *filter(None, [target]))
+    again, retold = clone.run(*repro)
+    mended = bool(again)
+    if again:
+        clone.run(*MEND)
+        again, more = clone.run(*repro)
+        retold += more
+    damage.running(clone)  # waits for the uploaders
+    strays = damage.strays(clone, before)
+    if strays:
+        clone.run(*MEND)
+    left = [f"{name} stays behind" for name in damage.strays(clone, before)]
+    wrong = [*([f"dvc repro: status {again}"] if again else []), *damage.differences(clone, before), *left]
+    return Outcome(fault, late, hit, bool(status), mended, tuple(strays), tuple(wrong), f"{said}\n{retold}")
+
+
+def counted(outcomes: Sequence[Outcome], seed: int, disk: str) -> dict[str, Any]:
+    """Counts over all, by kind, by moment and by stage."""
+    hit = [each for each in outcomes if each.hit]
+    by = {
+        name: {key: _counts([each for each in hit if getattr(each.fault, name) == key]) for key in sorted(keys)}
+        for name, keys in ((n, {getattr(each.fault, n) for each in hit}) for n in ("kind", "moment", "stage"))
+    }
+    strays = Counter(Path(name).suffix or "other" for each in hit for name in each.strays)
+    late = sum(each.late for each in outcomes)
+    return _counts(hit) | {"by": by, "disk": disk, "late": late, "seed": seed, "strays": dict(sorted(strays.items()))}
+
+
+def _counts(outcomes: Sequence[Outcome]) -> dict[str, int]:
+    return {
+        "injected": len(outcomes),
+        "stopped": sum(each.stopped for each in outcomes),
+        "survived": sum(not each.wrong for each in outcomes),
+        "mended": sum(each.mended for each in outcomes),
+    }
+
+
+def markdown(report: dict[str, Any]) -> str:
+    """The counts as tables."""
+    lines = [f"Seed {report['seed']}; full disk: {report['disk']}; strikes that came too late: {report['late']}."]
+    for name, rows in report["by"].items():
+        lines += [
+            "",
+            f"| {name} | injected | stopped the stage | survived | after `breviary mend` |",
+            "|---|--:|--:|--:|--:|",
+        ]
+        for key, row in [*rows.items(), ("all", report)]:
+            lines += [f"| {key} | {row['injected']} | {row['stopped']} | {row['survived']} | {row['mended']} |"]
+    return "\n".join(lines)
+
+
+def _shown(outcome: Outcome) -> Outcome:
+    """Say on standard error how it went, with the output of dvc where it went wrong."""
+    fault = outcome.fault
+    how = "; ".join(outcome.wrong) or ("mended" if outcome.mended else "survived" if outcome.hit else "came too late")
+    print(f"{fault.number} {fault.stage} {fault.kind} {fault.moment} +{fault.delay:.2f} s: {how}", file=sys.stderr)
+    print("".join(f"    removed: {name}\n" for name in outcome.strays), end="", file=sys.stderr)
+    if outcome.wrong or outcome.mended or os.environ.get("FAULTS_VERBOSE"):
+        print(outcome.said, file=sys.stderr)
+    return outcome
+
+
+if __name__ == "__main__":
+    main()
