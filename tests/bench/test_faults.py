@@ -93,8 +93,9 @@ def test_counts_leave_out_what_came_too_late() -> None:
     good = Outcome(fault, 1, True, True, False, ("a.part",), ())
     bad = Outcome(fault, 0, True, True, True, (), ("dvc.lock differs",))
     late = Outcome(fault, 4, False, False, False, (), ())
-    report = faults.counted([good, bad, late], 1, "tmpfs")
+    report = faults.counted([good, bad, late], 1, None)
     assert (report["injected"], report["survived"], report["mended"], report["late"]) == (2, 1, 1, 5)
     assert report["by"]["kind"] == {"kill": {"injected": 2, "stopped": 2, "survived": 1, "mended": 1}}
     assert report["strays"] == {".part": 1}
+    assert report["disk"] == "RLIMIT_FSIZE"
     assert "| kill | 2 | 2 | 1 | 1 |" in faults.markdown(report)

@@ -1,0 +1,42 @@
+"""A few seeded faults; `python -m bench.faults` is the long form, over every stage."""
+
+import pytest
+
+from bench import breaking, damage, faults
+from bench.breaking import Fault
+from bench.clone import Clone
+
+TARGET = "chunk"
+SEED = 7
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.mark.parametrize("kind", ["kill", "terminate", "killer", "full", "cache"])
+def test_the_next_repro_brings_everything_back(kind: str, clone: Clone) -> None:
+    if clone.disk is None and kind in breaking.MOUNTING:
+        pytest.skip("this user may not mount a disk")
+    (fault,) = breaking.planned(1, SEED, ["chunk"], [kind])
+    before = damage.state(clone)
+    outcome = faults.once(clone, fault, before, TARGET)
+    assert outcome.hit, f"{fault} came too late {outcome.late} times\n{outcome.said}"
+    assert outcome.wrong == (), outcome.said
+
+
+def test_a_lock_cut_short_is_mended(clone: Clone) -> None:
+    lock = clone.folder / "dvc.lock"
+    before = damage.state(clone)
+    lock.write_bytes(before.lock[: len(before.lock) // 2])
+    assert clone.run(*faults.MEND) == (0, "dvc.lock was cut short: the one in git took its place; run `dvc repro`\n")
+    clone.must("dvc", "repro", TARGET)
+    assert list(damage.differences(clone, before)) == []
+
+
+def test_a_run_that_died_with_its_uploader_is_closed_when_another_stage_runs(clone: Clone) -> None:
+    damage.forget(clone, "chunk")
+    hit, status, _ = breaking.struck(clone, Fault(0, "chunk", "kill", "working", 2.0, 0), [])
+    assert hit and status
+    assert not clone.processes()
+    clone.must("dvc", "repro", "--force", "--single-item", "base_model")
+    assert damage.running(clone) == []
+    clone.must("dvc", "repro", TARGET)
