@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from breviary.errors import ConfigError
 from breviary.evaluate import gate
+from breviary.evaluate.conditions import Bound, Evidence
 from breviary.evaluate.dossier import Dossier
 from breviary.evaluate.scoring import Scored
 
@@ -47,9 +48,9 @@ def dossier(model: str, *, rouge: float = 0.3, nats: float = 4.0, phrase: float 
     return Dossier(model, records, {"rouge": {"stemmer": True}} | more)
 
 
-def evidence(candidate: Dossier, **others: Dossier) -> gate.Evidence:
+def evidence(candidate: Dossier, **others: Dossier) -> Evidence:
     known = {"base": dossier("base", rouge=0.1, nats=5.0), "phase1": dossier("phase1")} | others
-    return gate.Evidence(candidate, known, "base", DIRECTIONS, seed=1, resamples=4096)
+    return Evidence(candidate, known, "base", DIRECTIONS, seed=1, resamples=4096)
 
 
 def changed(**sections: Any) -> gate.Options:
@@ -189,4 +190,4 @@ def test_a_bound_of_which_nothing_is_known_is_not_let_pass() -> None:
 )
 def test_a_bound_without_a_meaning_is_refused(bound: dict[str, float], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
-        gate.Bound.model_validate({"domain": "talk", "metric": "rouge1"} | bound)
+        Bound.model_validate({"domain": "talk", "metric": "rouge1"} | bound)
