@@ -80,7 +80,7 @@ def test_a_name_that_the_hub_refuses_is_an_error_of_ours(tmp_path: Path, offline
         hub.fetch(options(name="a/b--c"), tmp_path)
 
 
-def test_only_one_copy_of_the_weights_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_one_copy_of_the_weights_is_asked_for() -> None:
     from huggingface_hub.utils import filter_repo_objects
 
     held = [
@@ -96,6 +96,14 @@ def test_only_one_copy_of_the_weights_is_asked_for(tmp_path: Path, monkeypatch: 
         "modeling_x.py",
     ]
     assert list(filter_repo_objects(held, allow_patterns=hub.WANTED, ignore_patterns=hub.UNWANTED)) == held[:5]
+
+
+@pytest.mark.parametrize("files", [["tokenizer.model"], ["spm.model"], ["vocab.txt"], ["vocab.json", "merges.txt"]])
+def test_tokenizers_in_older_forms_come_too(files: list[str]) -> None:
+    from huggingface_hub.utils import filter_repo_objects
+
+    held = [*files, "README.md", "requirements.txt", "training_args.bin", "tf_model.h5"]
+    assert list(filter_repo_objects(held, allow_patterns=hub.WANTED, ignore_patterns=hub.UNWANTED)) == files
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,8 @@ from pydantic import Field
 from breviary import config
 from breviary.errors import ModelError
 
-WANTED = ["*.safetensors", "*.safetensors.index.json", "*.json", "*.jinja", "tokenizer.model"]
+TOKENIZER = ["tokenizer.model", "spm.model", "vocab.txt", "merges.txt"]  # older forms than tokenizer.json
+WANTED = ["*.safetensors", "*.safetensors.index.json", "*.json", "*.jinja", *TOKENIZER]
 UNWANTED = ["*/*", "consolidated*"]  # the same weights once more, in other formats
 
 
