@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from transformers import (
     GenerationConfig,
@@ -76,11 +76,8 @@ def generate(
         settings["prompt_lookup_num_tokens"] = lookup
     if settings.get("do_sample"):
         torch.manual_seed(seed + zlib.crc32(repr([prompt.ids for prompt in prompts]).encode()))
-    width = max(len(prompt.ids) for prompt in prompts)
-    input_ids = torch.full((len(prompts), width), tokenizer.pad)
-    for row, prompt in enumerate(prompts):
-        input_ids[row, width - len(prompt.ids) :] = torch.tensor(prompt.ids)
-    mask = torch.arange(width) >= torch.tensor([[width - len(prompt.ids)] for prompt in prompts])
+    input_ids, mask = _padded(prompts, tokenizer.pad)
+    width = input_ids.shape[1]
     written = model.generate(
         input_ids=input_ids.to(model.device),
         attention_mask=mask.to(model.device),
@@ -92,6 +89,15 @@ def generate(
         streamer=streamer,
     )
     return [_read(row, tokenizer) for row in written[:, width:].tolist()]
+
+
+def _padded(prompts: Sequence[Prompt], pad: int) -> tuple[Int[Tensor, "batch time"], Bool[Tensor, "batch time"]]:
+    """The prompts, each ending where the longest does, and which tokens are theirs."""
+    width = max(len(prompt.ids) for prompt in prompts)
+    input_ids = torch.full((len(prompts), width), pad)
+    for row, prompt in enumerate(prompts):
+        input_ids[row, width - len(prompt.ids) :] = torch.tensor(prompt.ids)
+    return input_ids, torch.arange(width) >= torch.tensor([[width - len(prompt.ids)] for prompt in prompts])
 
 
 def _processors(blocked: int, penalty: float, prompt: int) -> LogitsProcessorList:

@@ -57,15 +57,12 @@ def create(desk: Desk, offer: Offer, read: bodies.Read, settings: Settings) -> F
 
     app = FastAPI(title="breviary", version="1", lifespan=alive, docs_url=None, redoc_url=None)
     _protect(app, offer, settings)
-    names = [model.name for model in offer.models]
 
     @app.post("/summarise", responses=PROBLEMS, openapi_extra={"requestBody": bodies.DESCRIBED}, response_model=Answer)
     async def summarise(request: Request) -> Any:
         """Summarise one document. `Accept: application/x-ndjson` gives it line by line as it is written."""
         asked, source = await bodies.asked(request, read)
-        for field, chosen, known in (("model", asked.model, names), ("profile", asked.profile, offer.profiles)):
-            if chosen is not None and chosen not in known:
-                raise HTTPException(422, f"{field}: there is no '{chosen}' here (there is: {', '.join(known)})")
+        _refuse_unknown(asked, offer)
         try:
             job = desk.take(asked)
         except Full:
@@ -86,9 +83,7 @@ def create(desk: Desk, offer: Offer, read: bodies.Read, settings: Settings) -> F
         """Whether the service answers, and how much waits."""
         return Health(status="stopping" if desk.stopping else "ok", waiting=desk.waiting, busy=desk.busy)
 
-    for name, file in {"/": "index.html", "/docs": "docs.html"}.items():
-        app.add_api_route(name, _file(file), include_in_schema=False)
-    app.mount("/page", StaticFiles(directory=PAGE), name="page")
+    _show_pages(app)
     components = app.openapi().setdefault("components", {}).setdefault("schemas", {})
     components["Asked"] = Asked.model_json_schema(ref_template="#/components/schemas/{model}")
     return app
@@ -106,6 +101,13 @@ def _protect(app: FastAPI, offer: Offer, settings: Settings) -> None:
     app.add_middleware(limits.Size, most=offer.max_bytes)
     app.add_middleware(limits.Safe)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(settings.hosts))
+
+
+def _refuse_unknown(asked: Asked, offer: Offer) -> None:
+    names = [model.name for model in offer.models]
+    for field, chosen, known in (("model", asked.model, names), ("profile", asked.profile, offer.profiles)):
+        if chosen is not None and chosen not in known:
+            raise HTTPException(422, f"{field}: there is no '{chosen}' here (there is: {', '.join(known)})")
 
 
 async def _whole(job: Job, request: Request, source: str | None) -> Answer:
@@ -137,6 +139,12 @@ async def _lines(job: Job, source: str | None) -> AsyncIterator[str]:
             yield event.model_dump_json() + "\n"
     finally:
         job.drop()  # also where the client went away
+
+
+def _show_pages(app: FastAPI) -> None:
+    for path, file in {"/": "index.html", "/docs": "docs.html"}.items():
+        app.add_api_route(path, _file(file), include_in_schema=False)
+    app.mount("/page", StaticFiles(directory=PAGE), name="page")
 
 
 def _file(name: str) -> Callable[[], FileResponse]:

@@ -15,6 +15,7 @@ from breviary.learn.lessons import Lesson
 from breviary.learn.validation import VALID
 from breviary.model import resolve
 from breviary.model import student as students
+from breviary.model.student import Student
 from breviary.records import Chunk, Document
 from breviary.stage import Stage
 from breviary.summarise import backbone, retrieval, retrieved, teacher
@@ -46,24 +47,11 @@ def run(stage: Stage) -> None:
     same = resolve.identity(asked.record) == resolve.identity(record)
     studied = study.run(stage, options, learnt, prompter, record, asked.adapter if same else None)
     students.save(studied.student, STUDENT, record, backbone.BASE)
-    numbers = students.parameters(studied.student.model)
     report = {
         **written.summary(studied.progress),
-        "cache": {"bytes_per_target": size, "targets": sum(len(each.target) for each in learnt)},
-        "examples": len(learnt),
+        **_about_lessons(learnt, size),
         "kl": studied.divergence,
-        "student": {
-            "kind": options.student.kind,
-            "parameters": numbers["all"],
-            "adapter_parameters": numbers["adapter"],
-            "layers": studied.student.layers - len(studied.student.removed),
-            "removed": studied.student.removed,
-            "candidates": {str(first): round(loss, 4) for first, loss in studied.student.candidates.items()},
-        },
-        "support": {
-            "mean": round(sum(each.support for each in learnt) / len(learnt), 4),
-            "least": round(min(each.support for each in learnt), 4),
-        },
+        "student": _about_student(options, studied.student),
         "teacher": {
             "model": asked.name,
             "parameters": texts.parameters,
@@ -73,6 +61,29 @@ def run(stage: Stage) -> None:
     artifacts.write_json(METRICS, report)
     artifacts.write_text(CURVE, written.curve(studied.progress))
     stage.run.artifacts(STUDENT)
+
+
+def _about_lessons(learnt: list[Lesson], size: float) -> dict[str, Any]:
+    return {
+        "cache": {"bytes_per_target": size, "targets": sum(len(each.target) for each in learnt)},
+        "examples": len(learnt),
+        "support": {
+            "mean": round(sum(each.support for each in learnt) / len(learnt), 4),
+            "least": round(min(each.support for each in learnt), 4),
+        },
+    }
+
+
+def _about_student(options: Options, student: Student) -> dict[str, Any]:
+    numbers = students.parameters(student.model)
+    return {
+        "kind": options.student.kind,
+        "parameters": numbers["all"],
+        "adapter_parameters": numbers["adapter"],
+        "layers": student.layers - len(student.removed),
+        "removed": student.removed,
+        "candidates": {str(first): round(loss, 4) for first, loss in student.candidates.items()},
+    }
 
 
 def _record(options: Options, scratch: Path) -> Path:
