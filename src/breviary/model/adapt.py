@@ -22,18 +22,27 @@ FILES = ("adapter_config.json", "adapter_model.safetensors")
 
 
 def create(model: Any, options: Any, seed: int) -> Any:
-    """`model` with a fresh trainable adapter; its random weights depend on `seed` alone."""
+    """`model` with a fresh trainable adapter, computed fused; its random weights depend on `seed` alone."""
+    from breviary.model import fused
+
+    return fused.install(plain(model, options, seed))
+
+
+def plain(model: Any, options: Any, seed: int) -> Any:
+    """The same, computed as PEFT does it."""
     with _quiet():
         return catalogue.resolve(ADAPTERS, options.kind).create(model, options, seed)
 
 
 def load(model: Any, folder: Path, identity: str, *, trainable: bool) -> Any:
-    """`model` with the adapter of `folder`, and without the layers that the adapter was trained without (`depth.py`).
+    """`model` with the adapter of `folder`, computed fused, and without the layers that it never had (`depth.py`).
 
     Raises ArtifactError if files are missing or damaged, ModelError if it was trained on other weights than `identity`.
     """
     from peft import PeftModel, get_peft_model_state_dict
     from safetensors import SafetensorError, safe_open
+
+    from breviary.model import fused
 
     require_bound(folder, identity)
     model = depth.restore(model, folder)
@@ -47,7 +56,7 @@ def load(model: Any, folder: Path, identity: str, *, trainable: bool) -> Any:
     except (SafetensorError, OSError, ValueError, KeyError, RuntimeError) as error:
         remedy = "delete it and run the stage that writes it"
         raise ArtifactError(f"{folder}: damaged adapter ({error}); {remedy}") from None
-    return adapted
+    return fused.install(adapted)
 
 
 def require_bound(folder: Path, identity: str) -> None:

@@ -2,9 +2,7 @@
 
     W x + scaling * B A x        W (out, in), B (out, rank), A (rank, in), in this order whatever the layer keeps
 
-A quantised weight is given dequantised, which is what the layer multiplies with. Not through PEFT's
-`dequantize_module_weight`: on a CPU that puts a copy of an int8 weight, without its scales, into the layer, and the
-next forward pass fails.
+A quantised weight is given dequantised (`frozen.py`).
 """
 
 from collections.abc import Callable, Mapping
@@ -19,7 +17,7 @@ from torch import Tensor
 
 from breviary import artifacts
 from breviary.errors import ArtifactError, ModelError
-from breviary.model import adapt
+from breviary.model import adapt, frozen
 
 A, B = ".lora_A.", ".lora_B."
 
@@ -75,16 +73,8 @@ def layers(model: Any) -> dict[str, Layer]:
     return found
 
 
-@torch.no_grad()
 def _weight(layer: Any, size: tuple[int, int, int]) -> Float[Tensor, "out in"]:
-    from peft.utils.integrations import dequantize_bnb_weight, get_bnb_param_type
-
-    base = layer.get_base_layer()
-    weight = base.weight
-    if kind := get_bnb_param_type(weight):
-        weight = dequantize_bnb_weight(weight, state=base.state if kind == "8bit" else None)
-    if layer.fan_in_fan_out:  # GPT-2's Conv1D keeps (in, out)
-        weight = weight.T
+    weight = frozen.weight(layer)
     if weight.shape != size[:2]:
         raise ModelError(f"a weight of {tuple(weight.shape)} under an update of {size[:2]}: unknown kind of layer")
     return weight.detach().to(torch.promote_types(weight.dtype, torch.float32))
@@ -102,11 +92,11 @@ def stored(folder: Path, identity: str) -> dict[str, Update]:
     settings = artifacts.read_json(folder / "adapter_config.json")
     try:
         weights = load_file(folder / "adapter_model.safetensors")
-    except (SafetensorError, OSError) as error:
+        if settings["peft_type"] != "LORA" or settings["rank_pattern"] or settings["alpha_pattern"]:
+            raise ModelError(f"{folder}: only adapters of kind lora with one rank and one alpha have such updates")
+        rank = settings["r"] ** 0.5 if settings["use_rslora"] else settings["r"]
+        scaling = float(settings["lora_alpha"] / rank)
+    except (SafetensorError, OSError, KeyError, TypeError, ArithmeticError) as error:
         remedy = "delete it and run the stage that writes it"
-        raise ArtifactError(f"{folder}: damaged adapter ({error}); {remedy}") from None
-    if settings["peft_type"] != "LORA" or settings["rank_pattern"] or settings["alpha_pattern"]:
-        raise ModelError(f"{folder}: only adapters of kind lora with one rank and one alpha have such updates")
-    rank = settings["r"] ** 0.5 if settings["use_rslora"] else settings["r"]
-    scaling = settings["lora_alpha"] / rank
+        raise ArtifactError(f"{folder}: damaged adapter ({type(error).__name__}: {error}); {remedy}") from None
     return {module: Update(weights[a], weights[b], scaling) for module, (a, b) in pairs(weights).items()}
