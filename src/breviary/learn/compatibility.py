@@ -10,6 +10,7 @@ from typing import Any
 
 from breviary import catalogue, config
 from breviary.errors import ConfigError
+from breviary.learn import sharding
 from breviary.learn.combinations import verdict
 from breviary.learn.curriculum import CONSTRAINTS, Options
 from breviary.model import compute, memory
@@ -26,14 +27,18 @@ IN_THE_FIRST_PHASE = {
 
 
 def check(params: config.Params, backbone: Mapping[str, Any]) -> None:
-    """Raise ConfigError for all that cannot work together in any phase; `backbone` is its config.json."""
+    """Raise ConfigError for all that cannot work together in any phase, or not with the launch that this process is of.
+
+    `backbone` is its config.json.
+    """
     mix: Any = params.section("mix", config.Options)
     subspace: Any = params.section("subspace", config.Options)
-    found = problems(
-        params.all(Options),
+    arithmetic, phases = params.section("compute", compute.Options), params.all(Options)
+    found = sharding.problems(phases, arithmetic.quantisation) + problems(
+        phases,
         shares={f"train_{name}": phase.shares for name, phase in mix.phases().items()},
         adapter=params.section("adapter", config.Options),
-        arithmetic=params.section("compute", compute.Options),
+        arithmetic=arithmetic,
         shape=memory.shape(backbone),
         sections=params.plain(),
         stored=dict.fromkeys(("base", *subspace.of), int(subspace.k)),
