@@ -10,7 +10,7 @@ from torch import Tensor
 
 from breviary.data.views import Twin, View
 from breviary.errors import ConfigError, TrainingError
-from breviary.learn import crossclr
+from breviary.learn import crossclr, pairings
 from breviary.learn.crossclr import Side
 from breviary.learn.embedding import embed
 from breviary.learn.terms import contrastive
@@ -56,7 +56,7 @@ def test_value_and_gradient_are_those_of_one_graph(micro_batch: int, tiny: Any, 
     past: dict[str, Tensor] = {side: torch.zeros(0, 8, dtype=torch.float64) for side in contrastive.SIDES}
     before: list[int] = []
     for number in (0, 1):
-        order = contrastive.draw(number, 5, 5, 17)
+        order = pairings.draw(number, 5, 5, 17)
         sides, now = {}, {}
         for side in contrastive.SIDES:
             states = torch.cat([embed(plain, [getattr(TIED[index], side)], 258) for index in order])

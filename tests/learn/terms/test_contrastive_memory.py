@@ -8,10 +8,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from breviary.learn import crossclr
+from breviary.learn import crossclr, pairings
 from breviary.learn.embedding import embed
 from breviary.learn.objective import Whole
-from breviary.learn.terms import contrastive
 from breviary.model import adapt
 from tests.learn.terms.contrasted import SIX, Make, broken, gradients, woken
 from tests.learn.weights import assert_same
@@ -37,7 +36,7 @@ def test_what_is_remembered_is_what_was_projected(tiny: Any, make_contrastive: M
     term.report(model)
     centre = term.buffers["contrastive.left.centre"].clone()
     term.backward(0, model)
-    drawn = contrastive.draw(0, 6, 3, 17)
+    drawn = pairings.draw(0, 6, 3, 17)
     assert term.buffers["contrastive.queue.pairs"].tolist() == [*drawn, 0, 0, 0]
     head = term.trained["contrastive.left"]
     with torch.no_grad():

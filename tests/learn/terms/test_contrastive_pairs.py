@@ -1,15 +1,13 @@
-"""Which pairs a contrastive step draws, and which of them it sets against each other."""
+"""Which pairs a contrastive step sets against each other, and which it is refused with."""
 
 import math
 from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
 from breviary.errors import DataError
-from breviary.learn import crossclr
+from breviary.learn import crossclr, pairings
 from breviary.learn.embedding import embed
 from breviary.learn.terms import contrastive
 from tests.learn.terms.contrasted import SIX, Make, gradients, twins, woken
@@ -21,8 +19,8 @@ def test_pairs_that_share_a_document_are_not_contrasted(tiny: Any, make_contrast
     """Pairs 0 and 1 share both documents with a third, so that nothing but the fourth is a negative of any."""
     pairs = twins((0, 0), (0, 1), (1, 1), (2, 2))
     expected = [[1, 1, 1, 0], [1, 1, 1, 0], [1, 1, 1, 0], [0, 0, 0, 1]]
-    assert contrastive.relations(pairs).int().tolist() == expected
-    assert contrastive.relations(SIX).int().tolist() == torch.eye(6).int().tolist()
+    assert pairings.relations(pairs).int().tolist() == expected
+    assert pairings.relations(SIX).int().tolist() == torch.eye(6).int().tolist()
     model = woken(tiny).eval()
     all_of_one = [pairs[0], pairs[1], pairs[3]]
     term = make_contrastive(all_of_one, pairs=3, intra_weight=0.0, prune_above=1.0, weighting="off", queue=3)
@@ -38,20 +36,6 @@ def test_pairs_that_share_a_document_are_not_contrasted(tiny: Any, make_contrast
     truth = torch.arange(3)
     direct = [torch.nn.functional.cross_entropy(each, truth) for each in (logits, logits.T)]
     assert value == pytest.approx(float(sum(direct)) / 2, rel=1e-4)
-
-
-@given(st.integers(1, 40), st.integers(2, 9), st.integers(0, 99))
-def test_no_pair_comes_again_before_all_were_drawn(count: int, pairs: int, seed: int) -> None:
-    steps = math.ceil(count / pairs)
-    for epoch in range(2):
-        drawn = [contrastive.draw(epoch * steps + turn, count, pairs, seed) for turn in range(steps)]
-        assert sorted(number for step in drawn for number in step) == list(range(count))
-        sizes = {len(step) for step in drawn}
-        assert max(sizes) <= pairs and max(sizes) - min(sizes) <= 1
-
-
-def test_every_epoch_is_another_shuffle() -> None:
-    assert len({tuple(contrastive.draw(epoch, 20, 20, 3)) for epoch in range(5)}) == 5
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,6 @@ earlier steps, for more negatives. Every process computes the loss of the whole 
 """
 
 import math
-import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -28,8 +27,8 @@ from torch import Tensor, nn
 
 from breviary import config
 from breviary.data.views import Twin, View
-from breviary.errors import ConfigError, DataError, TrainingError, listed
-from breviary.learn import crossclr
+from breviary.errors import ConfigError, TrainingError, listed
+from breviary.learn import crossclr, pairings
 from breviary.learn.crossclr import Queue, Side
 from breviary.learn.embedding import Reader
 from breviary.learn.objective import Given, Whole
@@ -80,7 +79,7 @@ class Contrast:
     def backward(self, number: int, model: Any) -> Float[Tensor, ""]:
         """The loss of step `number`; its gradient is added to the adapter's and the heads', if all of it is finite."""
         self._know(model)
-        drawn = draw(number, len(self.twins), self.options.pairs, self.seed)
+        drawn = pairings.draw(number, len(self.twins), self.options.pairs, self.seed)
         read, spread = self.reader.cached(model, _views(self.twins, drawn), f"{self.seed} contrastive {number}")
         states = read.requires_grad_()
         pairs = torch.tensor(drawn, device=states.device)
@@ -104,7 +103,7 @@ class Contrast:
 
         Every process is to call it.
         """
-        chosen = draw(0, len(self.twins), min(REPORTED, len(self.twins)), self.seed)
+        chosen = pairings.draw(0, len(self.twins), min(REPORTED, len(self.twins)), self.seed)
         self._know(model)
         with torch.no_grad():
             states = self.reader.states(model, _views(self.twins, chosen))
@@ -166,9 +165,9 @@ class Contrast:
 def build(options: Options, given: Given) -> Whole:
     """The term. Raises DataError where the pairs offer no contrast, ConfigError for heads of another size."""
     twins, device = given.twins(options.max_tokens), given.accelerator.device
-    related = relations(twins).to(device)
+    related = pairings.relations(twins).to(device)
     if related.all():
-        _refuse(twins)
+        pairings.refuse(twins)
     start = Start(
         {side: torch.zeros(given.width, device=device) for side in SIDES},
         {side: torch.zeros(len(twins), device=device) for side in SIDES},
@@ -185,39 +184,6 @@ def build(options: Options, given: Given) -> Whole:
         buffers={f"contrastive.{name}": buffer for name, buffer in _buffers(start, queue).items()},
         report=term.report,
     )
-
-
-def draw(number: int, count: int, pairs: int, seed: int) -> list[int]:
-    """The pairs of step `number`, from the number alone. Every epoch is another shuffle, dealt evenly to its steps."""
-    epoch, turn = divmod(number, steps := math.ceil(count / pairs))
-    return random.Random(f"{seed} contrastive {epoch}").sample(range(count), count)[turn::steps]
-
-
-def relations(twins: Sequence[Twin]) -> Bool[Tensor, "pairs pairs"]:
-    """Which pairs say the same: pair i and pair k, if the left document of one is paired with the right of the other.
-
-    So are those that share a document, and each pair with itself.
-    """
-    left, right = (_numbers([getattr(twin, side).document for twin in twins]) for side in SIDES)
-    partners = torch.zeros(len(twins), len(twins), dtype=torch.bool)  # a document's number is at most that of its pair
-    partners[left, right] = True
-    related = partners[left][:, right]
-    return related | related.T
-
-
-def _numbers(documents: Sequence[str]) -> Int[Tensor, " pairs"]:
-    """The same number for the same document, from 0."""
-    known = {document: number for number, document in enumerate(dict.fromkeys(documents))}
-    return torch.tensor([known[document] for document in documents], dtype=torch.int64)
-
-
-def _refuse(twins: Sequence[Twin]) -> None:
-    remedy = "lower pairs.min_margin, or drop train_phaseN.terms.contrastive"
-    if not twins:
-        raise DataError(f"the pairs stage found no train pairs while contrastive is on; {remedy}")
-    if len(twins) == 1:
-        raise DataError(f"the pairs stage found 1 train pair, contrastive needs at least 2; {remedy}")
-    raise DataError(f"all {len(twins)} train pairs share their documents: contrastive finds no negative; {remedy}")
 
 
 def _heads(dimensions: int, given: Given) -> dict[str, nn.Parameter]:
