@@ -9,7 +9,7 @@ from torch import Tensor
 from breviary.data.batches import Row
 from breviary.learn import fisher
 from breviary.model import adapt
-from tests.learn.weights import wake
+from tests.weights import wake
 
 PAD = 258
 Rows = Callable[..., list[Row]]

@@ -10,7 +10,7 @@ from torch import Tensor
 from breviary.data.views import View
 from breviary.learn.embedding import Reader, embed, share
 from breviary.model import adapt
-from tests.learn.weights import wake
+from tests.weights import wake
 
 PREFIX = [10, 11, 12]
 

@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from breviary.errors import ArtifactError, ModelError
 from breviary.model import adapt
+from tests.weights import disturbed
 
 IDS = torch.arange(24).reshape(2, 12)
 WEIGHTS = "adapter_model.safetensors"
@@ -30,18 +31,9 @@ adapt.save(adapt.create(model, options, 3), Path(sys.argv[2]), "weights")
 """
 
 
-def disturb(model: Any) -> Any:
-    """Give B weights, as training does."""
-    draw = torch.Generator().manual_seed(1)
-    with torch.no_grad():
-        for weight in adapt.trainable(model).values():
-            weight += 0.05 * torch.randn(weight.shape, generator=draw)
-    return model
-
-
 @pytest.fixture
 def saved(tiny: Any, tmp_path: Path) -> Path:
-    adapt.save(disturb(tiny.adapted()), tmp_path / "adapter", tiny.identity)
+    adapt.save(disturbed(tiny.adapted()), tmp_path / "adapter", tiny.identity)
     return tmp_path / "adapter"
 
 
@@ -53,7 +45,7 @@ def logits(model: Any) -> torch.Tensor:
 @pytest.mark.parametrize("trainable", [True, False])
 def test_a_loaded_adapter_computes_the_same_bits(trainable: bool, saved: Path, tiny: Any) -> None:
     loaded = adapt.load(tiny.model(), saved, tiny.identity, trainable=trainable)
-    assert torch.equal(logits(loaded), logits(disturb(tiny.adapted())))
+    assert torch.equal(logits(loaded), logits(disturbed(tiny.adapted())))
     assert not torch.equal(logits(loaded), logits(tiny.model()))
     assert any(weight.requires_grad for weight in loaded.parameters()) is trainable
 
@@ -76,7 +68,7 @@ def test_saving_and_loading_ask_nobody(saved: Path, tiny: Any, tmp_path: Path, m
 def test_plain_peft_reads_it(saved: Path, tiny: Any) -> None:
     from peft import PeftModel
 
-    assert torch.equal(logits(PeftModel.from_pretrained(tiny.model(), saved)), logits(disturb(tiny.adapted())))
+    assert torch.equal(logits(PeftModel.from_pretrained(tiny.model(), saved)), logits(disturbed(tiny.adapted())))
 
 
 def test_nothing_of_this_machine_is_written(saved: Path, tiny: Any) -> None:

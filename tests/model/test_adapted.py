@@ -11,6 +11,7 @@ from breviary import artifacts
 from breviary.errors import ArtifactError, ModelError
 from breviary.model import adapt, adapted, compute
 from breviary.model.adapters import lora
+from tests.weights import disturbed
 
 TARGETS = ["q_proj", "v_proj", "down_proj"]
 IDS = torch.arange(24).reshape(2, 12)
@@ -21,14 +22,6 @@ def made(tiny: Any, precision: str, quantisation: str, **changes: Any) -> Any:
     arithmetic = compute.Options.model_validate({"precision": precision, "quantisation": quantisation})
     known = {"kind": "lora", "rank": 4, "alpha": 6.0, "dropout": 0.0, "targets": TARGETS}
     return adapt.create(compute.load(tiny.folder, arithmetic), lora.Options.model_validate(known | changes), 0)
-
-
-def disturb(model: Any) -> Any:
-    draw = torch.Generator().manual_seed(1)
-    with torch.no_grad():
-        for weight in adapt.trainable(model).values():
-            weight += 0.05 * torch.randn(weight.shape, generator=draw)
-    return model
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
@@ -55,7 +48,7 @@ def test_the_weight_is_what_the_layer_multiplies_with(
 @pytest.mark.parametrize("quantisation", ["none", "nf4", "int8"])
 def test_reading_weights_leaves_the_model_as_it_was(quantisation: str, tiny: Any) -> None:
     """PEFT's `dequantize_module_weight` breaks the next forward pass of an int8 layer on a CPU."""
-    model = disturb(made(tiny, "fp32", quantisation))
+    model = disturbed(made(tiny, "fp32", quantisation))
     with torch.no_grad():
         before = model(input_ids=IDS).logits
         read = {module: layer.weight() for module, layer in adapted.layers(model).items()}
@@ -69,7 +62,7 @@ def test_gpt2_keeps_its_weights_the_other_way_round() -> None:
 
     model = GPT2LMHeadModel(GPT2Config(vocab_size=30, n_positions=16, n_embd=16, n_layer=1, n_head=2))
     options = lora.Options(kind="lora", rank=2, alpha=4.0, dropout=0.0, targets=["c_attn", "c_proj"])
-    model = disturb(adapt.create(model, options, 0))
+    model = disturbed(adapt.create(model, options, 0))
     modules = dict(model.named_modules())
     found = adapted.layers(model)
     assert {layer.update.size[:2] for layer in found.values()} == {(48, 16), (16, 16), (16, 64)}  # (16, 16) is square
@@ -91,7 +84,7 @@ def test_names_are_those_of_the_trainable_weights(tiny: Any) -> None:
 
 @pytest.mark.parametrize("stabilised", [False, True])
 def test_the_stored_update_is_that_of_the_loaded_model(stabilised: bool, tiny: Any, tmp_path: Path) -> None:
-    model = disturb(made(tiny, "fp32", "none", rank_stabilised=stabilised))
+    model = disturbed(made(tiny, "fp32", "none", rank_stabilised=stabilised))
     adapt.save(model, tmp_path / "adapter", "weights")
     live, kept = adapted.layers(model), adapted.stored(tmp_path / "adapter", "weights")
     assert live.keys() == kept.keys()

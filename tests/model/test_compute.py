@@ -8,6 +8,7 @@ import torch
 from breviary import config
 from breviary.model import adapt, compute
 from breviary.model.adapters import lora
+from tests.weights import learn
 
 LORA = lora.Options(kind="lora", rank=8, alpha=16.0, dropout=0.0, targets=["q_proj", "v_proj", "down_proj"])
 
@@ -32,14 +33,7 @@ def test_a_quantised_backbone_learns(quantisation: str, precision: str, tiny: An
     model = adapt.create(load(tiny, precision, quantisation), LORA, 0).train()
     assert {type(module).__name__ for _, module in model.named_modules()} & {"Linear4bit", "Linear8bitLt"}
     adam = torch.optim.AdamW(adapt.trainable(model).values(), lr=1e-2)
-    ids = torch.arange(60).reshape(2, 30)
-    losses = []
-    for _ in range(5):
-        loss = model(input_ids=ids, labels=ids).loss
-        loss.backward()
-        adam.step()
-        adam.zero_grad()
-        losses.append(float(loss.detach()))
+    losses = learn(model, adam, 5, length=30)
     assert all(torch.isfinite(torch.tensor(losses)))
     assert losses[-1] < losses[0] - 0.05
 

@@ -13,6 +13,7 @@ from transformers import GenerationConfig
 from breviary.data.prompts import Generated, Prompt
 from breviary.data.tokens import Tokenizer
 from breviary.model.generate import NoRepeatedNgrams, generate
+from tests.weights import restless
 
 LENGTHS = (3, 17, 9, 30, 1)
 GREEDY = {"max_new_tokens": 12, "do_sample": False}
@@ -23,12 +24,7 @@ TOKENS = st.lists(st.integers(0, VOCAB - 1), max_size=30)
 @pytest.fixture(scope="module")
 def model(tiny: Any) -> Any:
     """Larger random weights, so that greedy decoding is not one token for ever."""
-    made = tiny.model().double()
-    draw = torch.Generator().manual_seed(3)
-    with torch.no_grad():
-        for weight in made.parameters():
-            weight += 0.3 * torch.randn(weight.shape, generator=draw, dtype=weight.dtype)
-    return made
+    return restless(tiny.model())
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ import torch
 
 from breviary.errors import ModelError
 from breviary.model import adapt, optimizer
+from tests.weights import learn
 
 BETAS = (0.9, 0.999)
 
@@ -61,14 +62,7 @@ def test_one_step_without_gradient_shrinks_weights_by_rate_times_decay(kind: str
 def test_the_8bit_state_is_8_bits_and_learns(tiny: Any) -> None:
     model = tiny.adapted(rank=64)
     adam = optimizer.create("adamw_8bit", made(model, lr=1e-3), BETAS)
-    ids = torch.arange(40).reshape(2, 20)
-    losses = []
-    for _ in range(4):
-        loss = model(input_ids=ids, labels=ids).loss
-        loss.backward()
-        adam.step()
-        adam.zero_grad()
-        losses.append(float(loss.detach()))
+    losses = learn(model, adam, 4)
     assert losses == sorted(losses, reverse=True)
     assert all(state["state1"].dtype == torch.uint8 for state in adam.state.values())
 

@@ -14,6 +14,7 @@ from breviary.errors import BudgetError
 from breviary.model import limit
 from breviary.model.generate import generate
 from breviary.model.stream import stream
+from tests.weights import restless
 
 GREEDY = {"max_new_tokens": 30, "do_sample": False}
 PROMPT = Prompt(list(b"a text about bees, a text about"), False)
@@ -22,12 +23,7 @@ PROMPT = Prompt(list(b"a text about bees, a text about"), False)
 @pytest.fixture(scope="module")
 def model(tiny: Any) -> Any:
     """Larger random weights: text of many bytes, few of which are whole characters."""
-    made = tiny.model().double()
-    draw = torch.Generator().manual_seed(3)
-    with torch.no_grad():
-        for weight in made.parameters():
-            weight += 0.3 * torch.randn(weight.shape, generator=draw, dtype=weight.dtype)
-    return made
+    return restless(tiny.model())
 
 
 @pytest.fixture(autouse=True)

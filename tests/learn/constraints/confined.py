@@ -12,6 +12,7 @@ from breviary.learn.constraints import orthogonal
 from breviary.learn.subspace import Directions
 from breviary.model import adapt, adapted, compute, optimizer
 from breviary.model.adapters import lora
+from tests.weights import disturb
 
 TARGETS = ["q_proj", "v_proj", "down_proj"]
 IDS = torch.arange(48).reshape(4, 12)
@@ -37,13 +38,6 @@ def made(tiny: Any, quantisation: str = "none", *, rank: int = 8, dropout: float
     if trained:
         disturb(adapt.trainable(model))
     return model
-
-
-def disturb(weights: Mapping[str, Tensor], seed: int = 1) -> None:
-    draw = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for _, weight in sorted(weights.items()):
-            weight += 0.05 * torch.randn(weight.shape, generator=draw)
 
 
 def product(update: adapted.Update) -> Tensor:

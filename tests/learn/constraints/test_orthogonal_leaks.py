@@ -18,7 +18,6 @@ from tests.learn.constraints.confined import (
     PAIR,
     STEPS,
     bare,
-    disturb,
     leaks,
     made,
     of_model,
@@ -30,6 +29,7 @@ from tests.learn.constraints.confined import (
     toy_loss,
     train,
 )
+from tests.weights import disturb
 
 
 @pytest.mark.slow

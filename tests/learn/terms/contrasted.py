@@ -11,7 +11,7 @@ from breviary.data.views import Twin, View
 from breviary.learn.objective import Whole
 from breviary.learn.terms.contrastive import Options
 from breviary.model import adapt
-from tests.learn.weights import wake
+from tests.weights import wake
 
 PREFIX = [10, 11, 12]
 Make = Callable[..., Whole]

@@ -16,7 +16,7 @@ from breviary.learn.embedding import embed
 from breviary.learn.terms import contrastive
 from breviary.model import adapt
 from tests.learn.terms.contrasted import SIX, Make, broken, gradients, options, twins, woken
-from tests.learn.weights import assert_same
+from tests.weights import assert_same
 
 
 def test_the_gradient_reaches_the_adapter_and_the_heads(tiny: Any, make_contrastive: Make) -> None:

@@ -13,7 +13,7 @@ from breviary.learn.embedding import embed
 from breviary.learn.objective import Whole
 from breviary.model import adapt
 from tests.learn.terms.contrasted import SIX, Make, broken, gradients, woken
-from tests.learn.weights import assert_same
+from tests.weights import assert_same
 
 STAYS = ("contrastive.known", "contrastive.left.connectivity", "contrastive.right.connectivity")
 

@@ -15,7 +15,7 @@ from breviary.learn.forward import forward
 from breviary.learn.objective import Whole
 from breviary.model import adapt, optimizer
 from tests.learn.terms.quadratic import formula
-from tests.learn.weights import wake
+from tests.weights import wake
 
 PAD = 258
 CE = {"cross_entropy": {"weight": 1.0}}
