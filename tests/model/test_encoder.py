@@ -1,15 +1,14 @@
 """The encoder pools what the mask shows, reads long texts whole, and depends neither on order nor on batches."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
-from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+from transformers import BertModel
 
 from breviary.errors import ModelError
 from breviary.model import encoder
+from tests.model import letters
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
@@ -18,23 +17,9 @@ LETTERS = "abcdefghijklmnopqrstuvwxyz"
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A BERT of one random layer whose words are letters."""
     place = tmp_path_factory.mktemp("encoder")
-    vocabulary = {name: n for n, name in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", *LETTERS])}
-    fast = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
-    fast.normalizer = normalizers.Lowercase()  # type: ignore[assignment]
-    fast.pre_tokenizer = pre_tokenizers.Whitespace()  # type: ignore[assignment]
-    fast.post_processor = processors.TemplateProcessing(  # type: ignore[assignment]
-        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
-    )
-    names: dict[str, Any] = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
-    PreTrainedTokenizerFast(tokenizer_object=fast, **names).save_pretrained(place)
+    shape = letters.config(place, LETTERS)
     torch.manual_seed(0)
-    shape: dict[str, Any] = {
-        "hidden_size": 16,
-        "num_hidden_layers": 1,
-        "num_attention_heads": 2,
-        "intermediate_size": 32,
-    }
-    BertModel(BertConfig(vocab_size=len(vocabulary), **shape)).save_pretrained(place)
+    BertModel(shape).save_pretrained(place)
     return place
 
 

@@ -1,16 +1,15 @@
 """The judge reads labels by name, pairs in any order and batch, and refuses what it cannot know."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
-from transformers import BertConfig, BertForSequenceClassification, PreTrainedTokenizerFast
+from transformers import BertForSequenceClassification
 
 from breviary.errors import ModelError
 from breviary.model import nli
+from tests.model import letters
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz."
 ORDERS = [["contradiction", "neutral", "entailment"], ["ENTAILMENT", "NEUTRAL", "CONTRADICTION"]]
@@ -18,26 +17,10 @@ ORDERS = [["contradiction", "neutral", "entailment"], ["ENTAILMENT", "NEUTRAL", 
 
 def save(place: Path, labels: list[str]) -> Path:
     """A BERT of one random layer whose words are letters, with the same weights for the same class name."""
-    vocabulary = {name: n for n, name in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", *LETTERS])}
-    fast = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
-    fast.normalizer = normalizers.Lowercase()  # type: ignore[assignment]
-    fast.pre_tokenizer = pre_tokenizers.Whitespace()  # type: ignore[assignment]
-    fast.post_processor = processors.TemplateProcessing(  # type: ignore[assignment]
-        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
-    )
-    names: dict[str, Any] = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
-    PreTrainedTokenizerFast(tokenizer_object=fast, **names).save_pretrained(place)
+    more = {"id2label": dict(enumerate(labels)), "max_position_embeddings": 64, "initializer_range": 1.0}
+    shape = letters.config(place, LETTERS, pair="[CLS] $A [SEP] $B:1 [SEP]:1", **more)
     torch.manual_seed(0)
-    shape: dict[str, Any] = {
-        "hidden_size": 16,
-        "num_hidden_layers": 1,
-        "num_attention_heads": 2,
-        "intermediate_size": 32,
-        "max_position_embeddings": 64,
-        "initializer_range": 1.0,
-    }
-    config = BertConfig(vocab_size=len(vocabulary), id2label=dict(enumerate(labels)), **shape)
-    model = BertForSequenceClassification(config)
+    model = BertForSequenceClassification(shape)
     with torch.no_grad():
         for row, label in enumerate(labels):
             model.classifier.weight[row] = torch.linspace(-1, 1, 16) * {"e": 1, "n": 0, "c": -0.5}[label[0].lower()]
