@@ -9,7 +9,7 @@ import pytest
 from safetensors.torch import load_file
 
 from breviary import artifacts
-from breviary.records import Example
+from tests.learn.examples import example
 
 RUN = """
 import os, sys
@@ -45,16 +45,6 @@ TERMS = {
     "contrastive": {"weight": 0.1, "pairs": 3, "micro_batch": 2, "max_tokens": 24, "queue": 3, "dimensions": 8},
     "unlikelihood": {"weight": 0.1},
 }
-TEXT = "the model reads a paper and says what it found in a few plain words about old stars"
-
-
-def example(domain: str, number: int, partner: str = "") -> Example:
-    words = TEXT.split()
-    turned = words[number:] + words[:number]
-    name, other = f"{domain}{number}", f"{partner}{number}" if partner else ""
-    text = " ".join(turned)
-    said = " ".join(reversed(turned)) if partner else ""
-    return Example(name, domain, "pair" if partner else domain, name, text, " ".join(turned[:3]), said, other)
 
 
 def prepare(folder: Path, tiny: Any, make_options: Any, of: str) -> None:

@@ -12,17 +12,10 @@ import pytest
 from breviary import artifacts, config, tracking
 from breviary.errors import BreviaryError, ConfigError, DataError, ModelError
 from breviary.learn import phase
-from breviary.records import Example
 from breviary.stage import Stage
+from tests.learn.examples import example
 
-TEXT = "the model reads a paper and says what it found in a few plain words about old stars"
 Phase = Callable[..., dict[str, Any]]
-
-
-def example(domain: str, number: int) -> Example:
-    words = TEXT.split()
-    turned = words[number:] + words[:number]
-    return Example(f"{domain}{number}", domain, domain, f"{domain} {number}", " ".join(turned), " ".join(turned[:3]))
 
 
 @pytest.fixture

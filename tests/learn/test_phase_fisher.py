@@ -16,20 +16,14 @@ from breviary.learn import anchors, fisher, phase_fisher, start
 from breviary.learn.anchors import Anchor
 from breviary.model import adapt, resources
 from breviary.model.adapters import lora
-from breviary.records import Example
 from breviary.stage import Stage
+from tests.learn.examples import example
+from tests.weights import wake
 
-TEXT = "the model reads a paper and says what it found in a few plain words about old stars"
 ADAPTER = {"kind": "lora", "rank": 4, "alpha": 8.0, "dropout": 0.3, "targets": ["q_proj", "down_proj"]}
 SECTIONS = {name: config.SECTIONS[name] for name in start.SECTIONS}
 OWN = {"fisher_phase1": "breviary.learn.measuring", "fisher_phase2": "breviary.learn.measuring"}
 Measure = Callable[..., dict[str, Any]]
-
-
-def example(domain: str, number: int) -> Example:
-    words = TEXT.split()
-    turned = words[number:] + words[:number]
-    return Example(f"{domain}{number}", domain, domain, f"{domain} {number}", " ".join(turned), " ".join(turned[:3]))
 
 
 @pytest.fixture
@@ -47,12 +41,7 @@ def prepared(folder: Path, tiny: Any) -> Path:
     artifacts.write_records(folder / start.mixture("phase2"), [papers[1], *(example("talk", n) for n in range(4))])
     for number, phase in enumerate(("phase1", "phase2"), 1):
         model = adapt.create(tiny.model(), lora.Options.model_validate(ADAPTER), seed=number)
-        draw = torch.Generator().manual_seed(number)
-        with torch.no_grad():
-            for name, weight in adapt.trainable(model).items():
-                if "lora_B" in name:
-                    weight.copy_(0.1 * torch.randn(weight.shape, generator=draw))
-        adapt.save(model, folder / "models" / phase, tiny.identity)
+        adapt.save(wake(model, seed=number), folder / "models" / phase, tiny.identity)
     return folder
 
 
