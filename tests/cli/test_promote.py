@@ -9,18 +9,13 @@ from breviary.cli import promote, rollback
 from breviary.errors import RegistryError
 from breviary.registry import history, versions
 from breviary.tracking import store
+from tests.projects import enter
 
 
 @pytest.fixture
 def connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> store.Connection:
     """A registry with two versions of `breviary`."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
-    monkeypatch.setenv("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    for name in ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME"):
-        monkeypatch.delenv(name, raising=False)
-    for name, value in store.PATIENCE.items():
-        monkeypatch.setenv(name, value)
+    enter(monkeypatch, tmp_path)
     connection = versions.opened()
     (tmp_path / "files").mkdir()
     (tmp_path / "files/MLmodel").write_text("flavors: {}")

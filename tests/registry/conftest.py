@@ -7,6 +7,7 @@ import pytest
 
 from breviary.registry import versions
 from breviary.tracking import store
+from tests.projects import enter
 
 
 @pytest.fixture(scope="session")
@@ -17,14 +18,9 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture
 def connection(tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch) -> store.Connection:
     """The registry of a project in `tmp_path`, which is the current folder."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    enter(monkeypatch, tmp_path)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", database)
     monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", tmp_path.name)
-    monkeypatch.setenv("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    monkeypatch.delenv("DVC_EXP_NAME", raising=False)
-    for name, value in store.PATIENCE.items():
-        monkeypatch.setenv(name, value)
     return versions.opened()
 
 

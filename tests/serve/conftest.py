@@ -23,22 +23,11 @@ from breviary.serve.candidate import Candidate
 from breviary.serve.desk import Desk, Job
 from breviary.serve.schema import Answer, Event, Finished, Model, Offer, Piece, Progress, Sentence, Span
 from breviary.tracking import store
+from tests.projects import SUMMARISING, enter
 
-PARAMS = """
-runtime: {seed: 1, threads: 1}
-compute: {precision: fp32, quantisation: none}
-prompt: {style: plain, max_tokens: 320, max_summary_tokens: 64}
-predict:
-  split: test
-  limit: null
-  batch_size: 4
-  max_new_tokens: 24
-  decoding:
-    {beams: 1, sample: false, temperature: 1.0, top_p: 1.0, length_penalty: 1.0, repetition_penalty: 1.0,
-     no_repeat_ngram: 3}
-hierarchy:
-  {mode: truncate, overlap_tokens: 0, keep: 0.5, max_depth: 16, similarity: tfidf, duplicate: 0.85, parts: 4,
-   diversity: 0.3}
+PARAMS = (
+    SUMMARISING
+    + """
 budget:
   profiles: {quality: {beams: 2}, greedy: {beams: 1, no_repeat_ngram: 3}}
   profile: greedy
@@ -48,6 +37,7 @@ budget:
   reserve: 0.1
   batch_size: 2
 """
+)
 DOCUMENTS = [(f"{domain}{at:02d}", domain, at) for domain in ("paper", "talk") for at in range(10)]
 
 
@@ -59,16 +49,10 @@ def registry_database(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture
 def connection(tmp_path: Path, registry_database: str, tiny: Any, monkeypatch: pytest.MonkeyPatch) -> store.Connection:
     """The registry, in a project that is the current folder, with the tiny backbone in the model cache."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    enter(monkeypatch, tmp_path)
     monkeypatch.setenv("BREVIARY_CACHE", str(tiny.cache))
-    monkeypatch.setenv("BREVIARY_TRACKING", "later")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", registry_database)
     monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", tmp_path.name)
-    monkeypatch.setenv("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    monkeypatch.delenv("DVC_EXP_NAME", raising=False)
-    for name, value in store.PATIENCE.items():
-        monkeypatch.setenv(name, value)
     shutil.copyfile(tiny.record, _made(tmp_path / "models") / "base.json")
     (tmp_path / "params.yaml").write_text(PARAMS)
     return versions.opened()

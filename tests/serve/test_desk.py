@@ -16,6 +16,16 @@ async def all_of(job):
     return [event async for event in job.events()]
 
 
+async def stuck(fake, waiting=4):
+    """A desk whose worker is at its first request until `fake.gate` is set, and that request."""
+    fake.gate.clear()
+    desk = Desk(fake, waiting, report=print)
+    job = desk.take(asked())
+    while not desk.busy:
+        await asyncio.sleep(0.01)
+    return desk, job
+
+
 def test_a_dropped_request_is_not_begun(fake):
     async def play():
         fake.gate.clear()
@@ -35,11 +45,7 @@ def test_a_dropped_request_is_not_begun(fake):
 
 def test_a_request_that_is_dropped_while_it_is_answered_ends_early(fake):
     async def play():
-        fake.gate.clear()
-        desk = Desk(fake, 4, report=print)
-        job = desk.take(asked())
-        while not desk.busy:
-            await asyncio.sleep(0.01)
+        desk, job = await stuck(fake)
         job.drop()
         events = await all_of(job)
         desk.close(5.0)
@@ -50,11 +56,7 @@ def test_a_request_that_is_dropped_while_it_is_answered_ends_early(fake):
 
 def test_no_more_wait_than_may(fake):
     async def play():
-        fake.gate.clear()
-        desk = Desk(fake, 2, report=print)
-        desk.take(asked())
-        while not desk.busy:
-            await asyncio.sleep(0.01)
+        desk, _ = await stuck(fake, waiting=2)
         desk.take(asked()), desk.take(asked())
         with pytest.raises(Full):
             desk.take(asked())
@@ -67,11 +69,7 @@ def test_no_more_wait_than_may(fake):
 
 def test_stopping_refuses_what_waits_lets_the_current_one_end_and_takes_no_more(fake):
     async def play():
-        fake.gate.clear()
-        desk = Desk(fake, 4, report=print)
-        current = desk.take(asked())
-        while not desk.busy:
-            await asyncio.sleep(0.01)
+        desk, current = await stuck(fake)
         waiting = desk.take(asked())
         closing = asyncio.ensure_future(asyncio.to_thread(desk.close, 5.0))
         refused = await all_of(waiting)
@@ -89,11 +87,7 @@ def test_stopping_refuses_what_waits_lets_the_current_one_end_and_takes_no_more(
 
 def test_a_request_that_does_not_end_is_ended_when_patience_is_over(fake):
     async def play():
-        fake.gate.clear()
-        desk = Desk(fake, 4, report=print)
-        job = desk.take(asked())
-        while not desk.busy:
-            await asyncio.sleep(0.01)
+        desk, job = await stuck(fake)
         await asyncio.to_thread(desk.close, 0.1)
         return await all_of(job), job.stop.is_set()
 

@@ -2,7 +2,6 @@
 
 import json
 import runpy
-from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,6 +13,7 @@ from click.testing import CliRunner
 from breviary import artifacts, config
 from breviary.model import encoder, resolve
 from breviary.records import Chunk, Document, Pair, Prediction
+from tests.projects import configure, enter
 
 SCRIPT = Path(__file__).parents[2] / "stages" / "consistency.py"
 SECTIONS = {name: config.SECTIONS[name] for name in ("runtime", "evaluate")}
@@ -38,14 +38,11 @@ def hears_words(texts):
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
-    monkeypatch.setenv("BREVIARY_TRACKING", "later")
-    monkeypatch.setattr(config, "read", partial(config.read, sections=SECTIONS))
+    enter(monkeypatch, tmp_path)
     monkeypatch.setattr(encoder, "load", lambda folder: SimpleNamespace(encode=hears_words))
     monkeypatch.setattr(resolve, "folder", lambda path: path)
     monkeypatch.setattr(resolve, "identity", lambda path: "of words")
-    Path("params.yaml").write_text(PARAMS)
+    configure(monkeypatch, PARAMS, SECTIONS)
     made = {
         (domain, subject): Document(
             domain, f"{domain}: {subject}", f"All about {subject}.", subject, id=f"{domain[0]}{n}"

@@ -2,7 +2,6 @@
 
 import json
 import runpy
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,7 @@ from click.testing import CliRunner, Result
 
 from breviary import artifacts, config
 from breviary.records import Document, Example, Likelihood, Prediction
+from tests.projects import configure, enter
 
 SCRIPT = Path(__file__).parents[2] / "stages" / "evaluate.py"
 SECTIONS = {name: config.SECTIONS[name] for name in ("runtime", "evaluate")}
@@ -27,11 +27,8 @@ evaluate:
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with params, documents, splits and four models' predictions, two of which are asked for."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
-    monkeypatch.setenv("BREVIARY_TRACKING", "later")
-    monkeypatch.setattr(config, "read", partial(config.read, sections=SECTIONS))
-    Path("params.yaml").write_text(PARAMS)
+    enter(monkeypatch, tmp_path)
+    configure(monkeypatch, PARAMS, SECTIONS)
     documents = [
         Document(
             domain, f"{domain} {n}", f"Sentence {n} is about {domain}s. " * (n + 1), f"A summary about {n} {domain}s."

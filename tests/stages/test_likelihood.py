@@ -1,7 +1,6 @@
 """The stage `likelihood` on the tiny backbone: files in, files out."""
 
 import runpy
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from click.testing import CliRunner, Result
 from breviary import artifacts, config
 from breviary.model import adapt
 from breviary.records import Document, Likelihood
+from tests.projects import configure, enter
 
 SCRIPT = Path(__file__).parents[2] / "stages" / "likelihood.py"
 SECTIONS = {name: config.SECTIONS[name] for name in ("runtime", "compute", "prompt")}
@@ -29,12 +29,9 @@ pytestmark = pytest.mark.slow
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny: Any) -> Path:
     """A folder with params, the tiny backbone, documents and the adapter of one phase."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
-    monkeypatch.setenv("BREVIARY_TRACKING", "later")
+    enter(monkeypatch, tmp_path)
     monkeypatch.setenv("BREVIARY_CACHE", str(tiny.cache))
-    monkeypatch.setattr(config, "read", partial(config.read, sections=SECTIONS))
-    Path("params.yaml").write_text(PARAMS)
+    configure(monkeypatch, PARAMS, SECTIONS)
     artifacts.write_json(Path("models/base.json"), artifacts.read_json(tiny.record))
     documents = [
         Document(domain, f"{n}", f"{domain} {n} says this. " * 3, f"About {n}." if n else "")

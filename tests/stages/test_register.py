@@ -2,7 +2,6 @@
 
 import json
 import runpy
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,27 +13,15 @@ from breviary.evaluate.scoring import Scored
 from breviary.model import adapt
 from breviary.records import Likelihood
 from breviary.registry import versions
-from breviary.tracking import store
+from tests.projects import SUMMARISING, configure, enter
 
 SCRIPT = Path(__file__).parents[2] / "stages" / "register.py"
 DESCRIBED = {"gate": "breviary.evaluate.gate", "register": "breviary.registry.versions"}
 USED = ("runtime", "compute", "prompt", "predict", "hierarchy", "budget")
 SECTIONS = {name: config.SECTIONS[name] for name in USED} | DESCRIBED
-PARAMS = """
-runtime: {seed: 1, threads: 1}
-compute: {precision: fp32, quantisation: none}
-prompt: {style: plain, max_tokens: 320, max_summary_tokens: 64}
-predict:
-  split: test
-  limit: null
-  batch_size: 4
-  max_new_tokens: 24
-  decoding:
-    {beams: 1, sample: false, temperature: 1.0, top_p: 1.0, length_penalty: 1.0, repetition_penalty: 1.0,
-     no_repeat_ngram: 3}
-hierarchy:
-  {mode: truncate, overlap_tokens: 0, keep: 0.5, max_depth: 16, similarity: tfidf, duplicate: 0.85, parts: 4,
-   diversity: 0.3}
+PARAMS = (
+    SUMMARISING
+    + """
 budget:
   profiles: {greedy: {beams: 1}}
   profile: greedy
@@ -50,6 +37,7 @@ gate:
   bounds: []
 register: {models: {breviary: phase3}}
 """
+)
 LEVELS = {
     "base": (0.1, 50.0),
     "phase1": (0.2, 40.0),
@@ -62,17 +50,9 @@ LEVELS = {
 @pytest.fixture
 def project(tmp_path: Path, tiny: Any, monkeypatch: pytest.MonkeyPatch) -> Path:
     """What the stage reads, of a curriculum that went well."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    enter(monkeypatch, tmp_path)
     monkeypatch.setenv("BREVIARY_CACHE", str(tiny.cache))
-    monkeypatch.setenv("BREVIARY_TRACKING", "later")
-    monkeypatch.setenv("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    for name in ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME", "DVC_EXP_NAME"):
-        monkeypatch.delenv(name, raising=False)
-    for name, value in store.PATIENCE.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setattr(config, "read", partial(config.read, sections=SECTIONS))
-    Path("params.yaml").write_text(PARAMS)
+    configure(monkeypatch, PARAMS, SECTIONS)
     artifacts.write_json(Path("models/base.json"), artifacts.read_json(tiny.record))
     for model in ("phase3", "student"):
         adapt.save(tiny.adapted(), Path("models", model), tiny.identity)

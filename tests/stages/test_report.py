@@ -2,7 +2,6 @@
 
 import json
 import runpy
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ from breviary.data.pair_report import Reject
 from breviary.evaluate.scoring import Scored
 from breviary.records import Document, Pair, Prediction
 from breviary.report import contents
+from tests.projects import configure, enter
 
 SCRIPT = Path(__file__).parents[2] / "stages" / "report.py"
 SECTIONS = {name: config.SECTIONS[name] for name in contents.SECTIONS}
@@ -35,12 +35,8 @@ evaluate:
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
-    monkeypatch.setenv("BREVIARY_TRACKING", "later")
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    monkeypatch.setattr(config, "read", partial(config.read, sections=SECTIONS))
-    Path("params.yaml").write_text(PARAMS)
+    enter(monkeypatch, tmp_path)
+    configure(monkeypatch, PARAMS, SECTIONS)
     documents = [Document("talk", f"Talk {n}", "A lorry waits. It is red.", "A red lorry.") for n in range(4)]
     artifacts.write_records(contents.DOCUMENTS, documents)
     for model in MODELS:

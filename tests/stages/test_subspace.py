@@ -4,7 +4,6 @@ import json
 import runpy
 import shutil
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from breviary import config
 from breviary.learn import subspace
 from breviary.model import adapt, adapted, compute
 from breviary.model.adapters import lora
+from tests.projects import configure, enter
 
 SCRIPT = Path(__file__).parents[2] / "stages" / "subspace.py"
 SECTIONS = {name: config.SECTIONS[name] for name in ("runtime", "compute", "adapter")}
@@ -32,12 +32,9 @@ FP32 = compute.Options(precision="fp32", quantisation="none")
 @pytest.fixture
 def project(tiny: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder with params, the record of the tiny backbone, and the adapter of a phase."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    enter(monkeypatch, tmp_path)
     monkeypatch.setenv("BREVIARY_CACHE", str(tiny.cache))
-    monkeypatch.setenv("BREVIARY_TRACKING", "later")
-    monkeypatch.setattr(config, "read", partial(config.read, sections=SECTIONS))
-    Path("params.yaml").write_text(PARAMS)
+    configure(monkeypatch, PARAMS, SECTIONS)
     Path("models").mkdir()
     shutil.copy(tiny.record, "models/base.json")
     known = lora.Options(kind="lora", rank=4, alpha=8.0, dropout=0.0, targets=["q_proj", "v_proj", "down_proj"])

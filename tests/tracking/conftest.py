@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from breviary.tracking import store
+from tests.projects import enter
 
 SOURCE = Path(store.__file__).parents[2]
 
@@ -19,13 +20,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty project, whose stages only spool."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
-    monkeypatch.setenv("BREVIARY_TRACKING", "later")
-    for name in ("MLFLOW_TRACKING_URI", "DVC_EXP_NAME", "DVC_EXP_BASELINE_REV", "RANK"):
-        monkeypatch.delenv(name, raising=False)
-    for name, value in store.PATIENCE.items():
-        monkeypatch.setenv(name, value)  # so that what `connect` sets ends with the test
+    enter(monkeypatch, tmp_path)
     return tmp_path
 
 
