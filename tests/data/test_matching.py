@@ -1,11 +1,9 @@
-"""Blockwise best-k equals brute force; margins and document scores equal their formulas."""
+"""Margins and document scores equal their formulas."""
 
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from scipy.sparse import csr_matrix
 
-from breviary.data import matching
+from breviary.data import matching, neighbours
 
 
 def unit(*rows: list[float]) -> torch.Tensor:
@@ -16,43 +14,9 @@ def side(owners: list[int], vectors: torch.Tensor, terms: object = None) -> matc
     return matching.Passages(torch.tensor(owners), vectors, terms)
 
 
-@given(
-    st.integers(1, 9).flatmap(
-        lambda rows: st.integers(1, 9).flatmap(
-            lambda columns: st.lists(
-                st.lists(st.integers(-2, 2), min_size=columns, max_size=columns), min_size=rows, max_size=rows
-            )
-        )
-    ),
-    st.integers(1, 12),
-    st.integers(1, 4),
-)
-def test_best_equals_sorting_the_whole_matrix_ties_to_the_lower_index(values: list[list[int]], k: int, size: int):
-    whole = torch.tensor(values, dtype=torch.float32)
-    found = matching.best(lambda start, end: whole[start:end], len(values), len(values[0]), k, size)
-    for row, line in enumerate(values):
-        expected = sorted(range(len(line)), key=lambda column: (-line[column], column))[:k]
-        assert found.row_columns[row].tolist() == expected
-        assert found.row_scores[row].tolist() == [line[column] for column in expected]
-    for column in range(len(values[0])):
-        expected = sorted(range(len(values)), key=lambda row: (-values[row][column], row))[:k]
-        assert found.column_rows[column].tolist() == expected
-        assert found.column_scores[column].tolist() == [values[row][column] for row in expected]
-
-
-def test_best_of_cosines_equals_the_plain_product():
-    generator = torch.Generator().manual_seed(0)
-    left, right = torch.randn(70, 8, generator=generator), torch.randn(50, 8, generator=generator)
-    found = matching.best(lambda start, end: left[start:end] @ right.T, 70, 50, 5, size=16)
-    expected = (left @ right.T).topk(5)
-    assert torch.equal(found.row_columns, expected.indices)
-    torch.testing.assert_close(found.row_scores, expected.values)
-    torch.testing.assert_close(found.column_scores, (right @ left.T).topk(5).values)
-
-
 def test_margins_are_the_ratio_to_the_mean_of_both_neighbourhoods():
     whole = torch.tensor([[0.9, 0.5, 0.1], [0.6, 0.8, 0.3]])
-    by_row, by_column = matching.margins(matching.best(lambda start, end: whole[start:end], 2, 3, 2))
+    by_row, by_column = matching.margins(neighbours.best(lambda start, end: whole[start:end], 2, 3, 2))
     # row 0 keeps .9 .5 (mean .7); columns keep .9 .6, .8 .5, .3 .1 (means .75, .65, .2)
     torch.testing.assert_close(by_row[0], torch.tensor([0.9 / 0.725, 0.5 / 0.675]))
     torch.testing.assert_close(by_column[2], torch.tensor([0.3 / 0.45, 0.1 / 0.45]))
@@ -61,7 +25,7 @@ def test_margins_are_the_ratio_to_the_mean_of_both_neighbourhoods():
 def test_a_hub_has_a_lower_margin_than_its_cosine_suggests():
     """Column 0 is near every row; by cosine it wins row 0, by margin the column that is near row 0 alone does."""
     whole = torch.tensor([[0.80, 0.78], [0.85, 0.10], [0.85, 0.10]])
-    found = matching.best(lambda start, end: whole[start:end], 3, 2, 3)
+    found = neighbours.best(lambda start, end: whole[start:end], 3, 2, 3)
     assert found.row_columns[0].tolist() == [0, 1]
     assert matching.rank(matching.margins(found)[0], found.row_columns)[0].tolist() == [1, 0]
 
@@ -129,6 +93,14 @@ def test_a_subset_is_numbered_from_zero():
     assert torch.equal(found.vectors, torch.eye(4)[1:])
     assert found.terms.toarray().tolist() == [[2.0], [3.0], [4.0]]
     assert found.documents == 2
+    assert found.begins.tolist() == [0, 2, 3]
+    assert matching.subset(found, []).documents == 0
+
+
+def test_blocks_take_more_documents_where_these_have_fewer_passages():
+    few, many = side([0, 1, 2, 3], torch.eye(4)), side([0] * 2000 + [1] * 2000, torch.ones(4000, 4))
+    assert matching.block_size(few, few) == 4 * neighbours.ENTRIES // 16
+    assert matching.block_size(many, many) == 1
 
 
 def test_the_closest_passages_are_named_ties_to_the_first():

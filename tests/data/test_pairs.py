@@ -148,6 +148,17 @@ def test_a_document_is_in_at_most_per_document_pairs():
             assert max(names.count(name) for name in names) <= most
 
 
+def test_of_many_documents_the_same_pairs_are_found_through_a_shortlist():
+    again = replace(PAPERS[0], id="", title="paper 0 ")
+    documents = [*PAPERS, again, *TALKS]
+    plain = mine(documents)
+    short = mine(documents, shortlist={"above": 3, "candidates": 4, "index": "torch"})
+    assert [replace(each, cosine=0.0, margin=0.0) for each in short.pairs] == [
+        replace(each, cosine=0.0, margin=0.0) for each in plain.pairs
+    ]
+    assert short.report["rejected"]["near duplicate"] == plain.report["rejected"]["near duplicate"] == 1
+
+
 def test_the_report_measures_against_the_truth():
     assert mine(PAPERS + TALKS).report["truth"] == {
         "pairs": 6,
@@ -192,6 +203,7 @@ def test_a_missing_domain_is_named():
     [
         ({"right": "paper"}, "pairs join two domains"),
         ({"per_document": 5}, r"per_document \(5\) cannot exceed neighbours \(4\)"),
+        ({"shortlist": {"candidates": 3}}, r"neighbours \(4\) cannot exceed shortlist.candidates \(3\)"),
         ({"lexical_share": 1.5}, "less than or equal to 1, got 1.5"),
     ],
 )

@@ -14,21 +14,22 @@ Hubs, documents near everything, are held down by the ratio margin (Artetxe & Sc
 
     m(x, y) = S(x, y) / ( sum_{z in NN_k(x)} S(x, z) / 2k  +  sum_{z in NN_k(y)} S(z, y) / 2k )
 
-Nothing here holds a full matrix of documents: rows come in blocks, and only the k best of each row and column stay.
+Nothing here holds a full matrix of documents: it is made in blocks of rows, of which `neighbours.py` keeps the k best.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from breviary.data.neighbours import ENTRIES, Best, Block
+
 TITLE_WEIGHT = 0.5
 TERM = r"(?u)[^\W\d_]{2,}|\d+"  # "BIP39" is the same two terms as "BIP 39"
-
-Block = Callable[[int, int], Tensor]  # rows start..end of a score matrix: Float[Tensor, "rows columns"]
 
 
 @dataclass(frozen=True)
@@ -44,15 +45,14 @@ class Passages:
         """How many documents there are."""
         return int(self.owners[-1]) + 1 if len(self.owners) else 0
 
+    @cached_property
+    def begins(self) -> Int[Tensor, " bounds"]:
+        """Where the passages of each document begin, and where the last ones end."""
+        return torch.searchsorted(self.owners, torch.arange(self.documents + 1))
 
-@dataclass(frozen=True)
-class Best:
-    """The k best of each row and of each column of a score matrix, best first; equal scores by lower index."""
-
-    row_scores: Float[Tensor, "rows kr"]
-    row_columns: Int[Tensor, "rows kr"]
-    column_scores: Float[Tensor, "columns kc"]
-    column_rows: Int[Tensor, "columns kc"]
+    def of(self, document: int) -> Int[Tensor, " passages"]:
+        """The passages of one document."""
+        return torch.arange(int(self.begins[document]), int(self.begins[document + 1]))
 
 
 def passages(owners: Sequence[int], vectors: Sequence[Tensor], titles: Sequence[Tensor], terms: Any) -> Passages:
@@ -61,12 +61,15 @@ def passages(owners: Sequence[int], vectors: Sequence[Tensor], titles: Sequence[
     return Passages(numbers, embed(torch.stack(list(vectors)), torch.stack(list(titles)), numbers), terms)
 
 
-def subset(side: Passages, kept: Sequence[int]) -> Passages:
+def subset(side: Passages, kept: Sequence[int] | Int[Tensor, " kept"]) -> Passages:
     """The same side with the documents `kept` (ascending) only, numbered from 0 again."""
-    wanted = torch.tensor(list(kept), dtype=torch.int64)
-    inside = torch.isin(side.owners, wanted).nonzero().flatten()
+    wanted = torch.as_tensor(kept, dtype=torch.int64)
+    lengths = side.begins[wanted + 1] - side.begins[wanted]
+    owners = torch.arange(len(wanted)).repeat_interleave(lengths)
+    shift = side.begins[wanted] - (lengths.cumsum(0) - lengths)  # from a place among the kept to its place among all
+    inside = torch.arange(len(owners)) + shift[owners]
     terms = None if side.terms is None else side.terms[inside.numpy()]
-    return Passages(torch.searchsorted(wanted, side.owners[inside]), side.vectors[inside], terms)
+    return Passages(owners, side.vectors[inside], terms)
 
 
 def embed(
@@ -98,7 +101,7 @@ def coverage(left: Passages, right: Passages, share: float) -> Block:
     """The rows of S for the documents of `left` against those of `right`; `share` is w, the lexical part."""
 
     def block(start: int, end: int) -> Float[Tensor, "rows columns"]:
-        inside = torch.nonzero((left.owners >= start) & (left.owners < end)).flatten()
+        inside = torch.arange(int(left.begins[start]), int(left.begins[end]))
         score = left.vectors[inside] @ right.vectors.T
         if left.terms is not None and right.terms is not None and share > 0:
             words = torch.from_numpy((left.terms[inside.numpy()] @ right.terms.T).toarray()).to(score.dtype)
@@ -109,6 +112,11 @@ def coverage(left: Passages, right: Passages, share: float) -> Block:
         return (forth + back) / 2
 
     return block
+
+
+def block_size(left: Passages, right: Passages) -> int:
+    """How many documents of `left` a block of S takes, so that it has some `ENTRIES` pairs of passages."""
+    return max(1, ENTRIES * left.documents // (len(left.owners) * len(right.owners)))
 
 
 def _highest(
@@ -127,26 +135,6 @@ def _mean(
     return total / torch.bincount(owners, minlength=documents)[:, None]
 
 
-def best(block: Block, rows: int, columns: int, k: int, size: int = 32) -> Best:
-    """The `k` best of each row and column, reading `size` rows at a time. Sorting is stable, so ties are settled."""
-    in_row, in_column = min(k, columns), min(k, rows)
-    row_parts: list[tuple[Tensor, Tensor]] = []
-    scores, places = torch.empty(columns, 0), torch.empty(columns, 0, dtype=torch.int64)
-    for start in range(0, rows, size):
-        found = block(start, min(start + size, rows))
-        row_parts.append(_first(found, torch.arange(columns).expand_as(found), in_row))
-        here = torch.arange(start, start + len(found)).expand(columns, -1)
-        scores, places = _first(torch.cat([scores, found.T], 1), torch.cat([places, here], 1), in_column)
-    return Best(torch.cat([part[0] for part in row_parts]), torch.cat([part[1] for part in row_parts]), scores, places)
-
-
-def _first(
-    scores: Float[Tensor, "rows columns"], labels: Int[Tensor, "rows columns"], k: int
-) -> tuple[Float[Tensor, "rows k"], Int[Tensor, "rows k"]]:
-    ordered, order = scores.sort(dim=1, descending=True, stable=True)
-    return ordered[:, :k].clone(), labels.gather(1, order[:, :k])
-
-
 def margins(found: Best) -> tuple[Float[Tensor, "rows kr"], Float[Tensor, "columns kc"]]:
     """The ratio margin of every entry of `found`, by row and by column."""
     row_mean, column_mean = found.row_scores.mean(1), found.column_scores.mean(1)
@@ -161,24 +149,13 @@ def rank(scores: Float[Tensor, "rows k"], labels: Int[Tensor, "rows k"]) -> Int[
     return by_label.gather(1, scores.gather(1, order).sort(dim=1, descending=True, stable=True).indices)
 
 
-def near_duplicates(side: Passages, threshold: float, share: float, size: int = 256) -> dict[int, tuple[int, float]]:
-    """Documents whose mean passage is within `threshold` of an earlier kept one: {document: (kept, cosine)}."""
-    means = torch.nn.functional.normalize(_mean(side.vectors, side.owners, side.documents), dim=-1, eps=1e-6)
-    words = _mean_terms(side) if side.terms is not None and share > 0 else None
-    removed: dict[int, tuple[int, float]] = {}
-    for start in range(0, side.documents, size):
-        score = means[start : start + size] @ means.T
-        if words is not None:
-            lexical_part = torch.from_numpy((words[start : start + size] @ words.T).toarray()).to(score.dtype)
-            score = (1 - share) * score + share * lexical_part
-        near: Bool[Tensor, "rows columns"] = score >= threshold
-        for row, column in near.tril(start - 1).nonzero().tolist():
-            if start + row not in removed and column not in removed:
-                removed[start + row] = (column, float(score[row, column]))
-    return removed
+def means(side: Passages) -> Float[Tensor, "documents width"]:
+    """The mean passage of each document, of unit length."""
+    return torch.nn.functional.normalize(_mean(side.vectors, side.owners, side.documents), dim=-1, eps=1e-6)
 
 
-def _mean_terms(side: Passages) -> Any:
+def mean_terms(side: Passages) -> Any:
+    """The same of the TF-IDF rows: a CSR matrix."""
     from scipy.sparse import csr_matrix
     from sklearn.preprocessing import normalize
 
@@ -187,9 +164,30 @@ def _mean_terms(side: Passages) -> Any:
     return csr_matrix(normalize(sums @ side.terms))
 
 
+def near_duplicates(
+    side: Passages, threshold: float, share: float, size: int | None = None
+) -> dict[int, tuple[int, float]]:
+    """Documents whose mean passage is within `threshold` of an earlier kept one: {document: (kept, cosine)}."""
+    vectors = means(side)
+    words = mean_terms(side) if side.terms is not None and share > 0 else None
+    removed: dict[int, tuple[int, float]] = {}
+    size = size or max(1, ENTRIES // max(1, side.documents))
+    for start in range(0, side.documents, size):
+        end = min(start + size, side.documents)
+        score = vectors[start:end] @ vectors[:end].T
+        if words is not None:
+            lexical_part = torch.from_numpy((words[start:end] @ words[:end].T).toarray()).to(score.dtype)
+            score = (1 - share) * score + share * lexical_part
+        near: Bool[Tensor, "rows columns"] = score >= threshold
+        for row, column in near.tril(start - 1).nonzero().tolist():
+            if start + row not in removed and column not in removed:
+                removed[start + row] = (column, float(score[row, column]))
+    return removed
+
+
 def closest(left: Passages, right: Passages, row: int, column: int) -> tuple[int, int]:
     """The passages (p of `left`, q of `right`) of two documents whose embeddings are nearest; ties to the first."""
-    ours, theirs = torch.nonzero(left.owners == row).flatten(), torch.nonzero(right.owners == column).flatten()
+    ours, theirs = left.of(row), right.of(column)
     score = left.vectors[ours] @ right.vectors[theirs].T
     place = int(score.flatten().sort(descending=True, stable=True).indices[0])
     return int(ours[place // len(theirs)]), int(theirs[place % len(theirs)])

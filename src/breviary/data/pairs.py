@@ -2,12 +2,13 @@
 
 Inside each split: near-duplicates go first, every document keeps its `neighbours` best of the other domain, and a pair
 is taken when each is among the other's `per_document` best by ratio margin (with 1: mutual nearest neighbours) and
-both scores pass their thresholds. `matching.py` has the scores. Reference summaries are never read here.
+both scores pass their thresholds. `matching.py` has the scores; `shortlist.py` says which documents are compared where
+there are too many to compare all with all. Reference summaries are never read here.
 """
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -19,6 +20,14 @@ from breviary.records import Chunk, Document, Pair
 
 if TYPE_CHECKING:
     from breviary.data import matching
+
+
+class Shortlist(config.Options):
+    """Of which documents S is made where a side has more than `above`: below, of all with all."""
+
+    above: int = Field(default=5000, ge=0)  # documents of the larger side
+    candidates: int = Field(default=64, ge=1)  # partners of a document by embedding, and as many by words
+    index: Literal["torch", "faiss"] = "torch"  # what finds the nearest embeddings; both are exact
 
 
 class Options(config.Options):
@@ -33,6 +42,7 @@ class Options(config.Options):
     lexical_share: float = Field(ge=0, le=1)
     near_duplicate: float = Field(gt=0, le=1)
     truth: str | None = None
+    shortlist: Shortlist = Shortlist()
 
     @model_validator(mode="after")
     def _two_domains(self) -> "Options":
@@ -40,6 +50,10 @@ class Options(config.Options):
             raise ConfigError(f"left and right are both '{self.left}'; pairs join two domains")
         if self.per_document > self.neighbours:
             raise ConfigError(f"per_document ({self.per_document}) cannot exceed neighbours ({self.neighbours})")
+        if self.neighbours > self.shortlist.candidates:
+            raise ConfigError(
+                f"neighbours ({self.neighbours}) cannot exceed shortlist.candidates ({self.shortlist.candidates})"
+            )
         return self
 
 
@@ -60,6 +74,9 @@ def mine(
     truth: Truth | None = None,
 ) -> Mined:
     """Mine every split. Raises DataError where a domain is missing or nothing passes, saying what came nearest."""
+    from breviary.data import shortlist
+
+    shortlist.require(options.shortlist.index)
     by_id = {each.id: each for each in documents if each.domain in (options.left, options.right)}
     used = sorted((each for each in chunks if each.document in by_id), key=lambda each: (each.document, each.index))
     missing = [name for name in (options.left, options.right) if not any(each.domain == name for each in used)]
@@ -121,10 +138,14 @@ def _names(chunks: Iterable[Chunk]) -> list[str]:
 def _without_near_duplicates(
     side: "matching.Passages", chunks: list[Chunk], options: Options
 ) -> "tuple[matching.Passages, list[Chunk], list[Reject]]":
-    from breviary.data import matching
+    from breviary.data import matching, shortlist
 
     names = _names(chunks)
-    removed = matching.near_duplicates(side, options.near_duplicate, options.lexical_share)
+    limits = options.near_duplicate, options.lexical_share
+    if len(names) > options.shortlist.above:
+        removed = shortlist.near_duplicates(side, *limits, options.shortlist.index)
+    else:
+        removed = matching.near_duplicates(side, *limits)
     rejects = [
         Reject(chunks[0].split, "near duplicate", names[gone], names[kept], round(cosine, 6), 0.0)
         for gone, (kept, cosine) in sorted(removed.items())
@@ -146,8 +167,7 @@ def _choose(
     from breviary.data import matching
 
     rows, columns = _names(ours), _names(theirs)
-    block = matching.coverage(left, right, options.lexical_share)
-    found = matching.best(block, len(rows), len(columns), options.neighbours)
+    found = _best(left, right, options)
     by_row, by_column = matching.margins(found)
     row_order = matching.rank(by_row, found.row_columns).tolist()
     column_order = matching.rank(by_column, found.column_rows).tolist()
@@ -166,6 +186,17 @@ def _choose(
             pairs.append(Pair(*names, ours[ends[0]].id, theirs[ends[1]].id, split, cosine, margin))
     of_left = {rows[row]: columns[order[0]] for row, order in enumerate(row_order)}
     return pairs, rejects, of_left, {columns[column]: rows[order[0]] for column, order in enumerate(column_order)}
+
+
+def _best(left: "matching.Passages", right: "matching.Passages", options: Options) -> "matching.Best":
+    """The best partners of each document, by S of all with all or, of many documents, of a shortlist."""
+    from breviary.data import matching, neighbours, shortlist
+
+    share, k, few = options.lexical_share, options.neighbours, options.shortlist
+    if max(left.documents, right.documents) > few.above:
+        return shortlist.best(left, right, shortlist.candidates(left, right, few.candidates, few.index), share, k)
+    block = matching.coverage(left, right, share)
+    return neighbours.best(block, left.documents, right.documents, k, matching.block_size(left, right))
 
 
 def _reason(cosine: float, margin: float, mutual: bool, options: Options) -> str:
