@@ -1,4 +1,4 @@
-"""The `tiny` backbone, made once a session: a real Llama of two random layers that any layer above data can train."""
+"""What tests of any layer ask for: first of all the `tiny` backbone, a real Llama of two random layers, made once."""
 
 import copy
 from collections.abc import Callable, Iterator
@@ -72,6 +72,14 @@ def smollm2() -> Path:
     if not folder.is_dir():
         pytest.skip("the embedded backbone is not in the model cache; `dvc repro base_model` fetches it")
     return folder
+
+
+@pytest.fixture(scope="session")
+def declared() -> dict[str, Any]:
+    """The stages of dvc.yaml; see `tests/declared.py`."""
+    from tests.declared import stages
+
+    return stages()
 
 
 @pytest.fixture

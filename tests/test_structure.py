@@ -4,17 +4,12 @@ DVC believes what dvc.yaml says. A file or a params section that a stage uses an
 result that is called fresh, so that these are tests and not habits.
 """
 
-import ast
-import json
 import runpy
 import shlex
 import shutil
 import subprocess
 import sys
-import tomllib
-from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Any
 
@@ -23,55 +18,13 @@ from ruamel.yaml import YAML
 
 from breviary import config, stage
 from breviary.config import SECTIONS
-from tools import deps, portable
+from tests.declared import ROOT, Declared, but
+from tools import deps
 
-ROOT = Path(__file__).resolve().parents[1]
 SOURCES = sorted((ROOT / "src").rglob("*.py"))
 SCRIPTS = sorted((ROOT / "stages").glob("*.py"))
 KINDS = sorted(file for file in ROOT.glob("src/breviary/*/*/*.py") if file.name != "__init__.py")
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-# dvc runs the stages; transformers reads GGUF weights through gguf, fastapi forms through python-multipart
-USED_BY_OTHERS = {"dvc", "gguf", "python-multipart"}
 HEAVY = {"torch", "transformers", "peft", "bitsandbytes", "accelerate", "mlflow", "datasets", "scipy", "sklearn"}
-
-# What must run again after an edit, and nothing else: one file of each layer.
-MODELS = ("base", "phase1", "phase2", "phase3", "student")
-PREDICT, LIKELIHOOD = ({f"{stage}@{model}" for model in MODELS} for stage in ("predict", "likelihood"))
-SUBSPACE = {"subspace@base", "subspace@phase1", "subspace@phase2"}
-TRAIN = {"train_phase1", "train_phase2", "train_phase3"}
-FISHER = {"fisher_phase1", "fisher_phase2"}
-AFTER_AN_EDIT = {
-    "src/breviary/errors.py": {
-        *("base_model", "download", "chunk", "mine_pairs", "mix", "distill"),
-        *("evaluate", "consistency", "register", "report"),
-        *(TRAIN | FISHER | SUBSPACE | PREDICT | LIKELIHOOD),
-    },
-    "src/breviary/data/sources/jsonl.py": {"download"},
-    "src/breviary/data/pairs.py": {"mine_pairs", "report"},
-    "src/breviary/data/mixtures.py": {"mix"},
-    "src/breviary/learn/loop.py": {*TRAIN, "distill"},
-    "src/breviary/learn/fisher.py": FISHER,
-    "src/breviary/learn/decompose.py": SUBSPACE,
-    "src/breviary/learn/terms/ewc.py": {"train_phase2", "train_phase3"},
-    "src/breviary/learn/terms/distillation.py": {"distill"},
-    "src/breviary/model/generate.py": {*PREDICT, "distill", "register"},
-    "src/breviary/evaluate/metrics/rouge.py": {"evaluate", "consistency", "register", "report"},
-    "src/breviary/evaluate/gate.py": {"register"},
-    "src/breviary/registry/history.py": {"register"},
-    "src/breviary/report/contents.py": {"report"},
-}
-
-
-@dataclass(frozen=True)
-class Declared:
-    """One stage of dvc.yaml, with `foreach` and `${...}` written out by DVC itself."""
-
-    name: str
-    command: str
-    description: str
-    files: frozenset[str]
-    sections: frozenset[str]
-    outs: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -86,21 +39,6 @@ class Asked:
 
 class Enough(BaseException):
     """Ends a stage as soon as it has said what it needs."""
-
-
-@pytest.fixture(scope="module")
-def declared() -> dict[str, Declared]:
-    code = (
-        "import json; from dvc.repo import Repo; print(json.dumps([[s.addressing, s.cmd, s.desc or '', "
-        "[d.def_path for d in s.deps if not hasattr(d, 'params')], "
-        "[p for d in s.deps if hasattr(d, 'params') for p in d.params], "
-        "[o.def_path for o in s.outs]] for s in Repo('.').index.stages]))"
-    )
-    found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True).stdout
-    return {
-        name: Declared(name, command, description, frozenset(files), frozenset(sections), frozenset(outs))
-        for name, command, description, files, sections, outs in json.loads(found)
-    }
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +81,7 @@ def test_every_stage_depends_on_exactly_the_code_that_it_runs() -> None:
 
 @pytest.mark.slow
 def test_a_file_left_out_of_the_dependencies_is_found_and_put_back(tmp_path: Path) -> None:
-    shutil.copytree(ROOT, tmp_path / "copy", ignore=_only("src", "stages", "profiles", "dvc.yaml", "params.yaml"))
+    shutil.copytree(ROOT, tmp_path / "copy", ignore=but("src", "stages", "profiles", "dvc.yaml", "params.yaml"))
     copy = tmp_path / "copy"
     text = (copy / "dvc.yaml").read_text(encoding="utf-8")
     (copy / "dvc.yaml").write_text(text.replace("      - src/breviary/data/chunks.py\n", "", 1), encoding="utf-8")
@@ -210,101 +148,3 @@ def test_checking_params_imports_nothing_heavy() -> None:
     environment = {"PYTHONPATH": str(ROOT / "src")}
     done = subprocess.run([sys.executable, "-c", code], env=environment, check=True, capture_output=True, text=True)
     assert done.stdout.split() == []
-
-
-@pytest.mark.slow
-def test_the_project_declares_exactly_what_it_imports() -> None:
-    providers = packages_distributions()
-    named = {_normal(requirement.split("==")[0]) for requirement in PROJECT["dependencies"]}
-    imported = {module for file in [*SOURCES, *SCRIPTS] for module in _outside(file)}
-    offered = {module: {_normal(name) for name in providers.get(module, [module])} for module in imported}
-    assert {module for module in imported if not offered[module] & named} == set()
-    assert named - set().union(*offered.values()) == USED_BY_OTHERS
-    tools = {_normal(requirement.split("==")[0]) for requirement in PROJECT["optional-dependencies"]["dev"]}
-    tested = {module for file in sorted((ROOT / "tests").rglob("*.py")) for module in _outside(file)} - {
-        "tools",
-        "bench",
-    }
-    assert {
-        each for each in tested if not {_normal(name) for name in providers.get(each, [each])} & (named | tools)
-    } == set()
-
-
-def test_every_pin_is_exact_and_serves_every_build_of_torch() -> None:
-    text = (ROOT / "constraints.txt").read_text(encoding="utf-8")
-    assert portable.portable(text) == text
-    pins = dict(line.split("==") for line in text.splitlines() if not line.startswith("#"))
-    for requirement in [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["dev"]]:
-        name, version = requirement.split("==")
-        assert pins[_normal(name.split("[")[0])] == version
-    assert "://" not in text
-
-
-def test_pins_made_beside_one_build_of_torch_lose_what_is_only_its_own() -> None:
-    made = "# index\ntorch==2.13.0+cu130\nnvidia-cublas==13.1\n\ntriton==3.7\ncuda-x==1\nnumpy==2.4.6  # via torch\n"
-    assert portable.portable(made) == portable.HEADER + "numpy==2.4.6\ntorch==2.13.0\n"
-
-
-@pytest.fixture(scope="module")
-def committed(tmp_path_factory: pytest.TempPathFactory, declared: dict[str, Declared]) -> Path:
-    """A copy of the pipeline in which every stage is up to date, with stand-ins for what the stages write."""
-    copy = tmp_path_factory.mktemp("pipeline") / "copy"
-    kept = ("src", "stages", "sample", "metrics", "params.yaml", "dvc.yaml", ".dvcignore", ".gitignore")
-    shutil.copytree(ROOT, copy, ignore=_only(*kept))
-    (copy / ".dvc").mkdir()
-    shutil.copy(ROOT / ".dvc/config", copy / ".dvc/config")
-    for out in sorted(out for each in declared.values() for out in each.outs):
-        path = copy / out if Path(out).suffix else copy / out / "part"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(out)
-    subprocess.run(["git", "init", "-q"], cwd=copy, check=True)
-    _dvc(copy, "commit", "--force")
-    assert json.loads(_dvc(copy, "status", "--json")) == {}
-    return copy
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("file", AFTER_AN_EDIT)
-def test_an_edit_runs_exactly_the_stages_that_use_the_file(file: str, committed: Path) -> None:
-    path = committed / file
-    before = path.read_bytes()
-    path.write_bytes(before + b"# edited\n")
-    try:
-        assert set(json.loads(_dvc(committed, "status", "--json"))) == AFTER_AN_EDIT[file]
-    finally:
-        path.write_bytes(before)
-
-
-def _dvc(folder: Path, *words: str) -> str:
-    command = [sys.executable, "-m", "dvc", *words]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
-def _only(*names: str) -> Any:
-    """For `copytree`: of the top folder these names alone, and no byte code."""
-
-    def ignored(folder: str, inside: list[str]) -> list[str]:
-        top = Path(folder) == ROOT
-        return [name for name in inside if name == "__pycache__" or (top and name not in names)]
-
-    return ignored
-
-
-def _outside(file: Path) -> Iterator[str]:
-    """Top-level names of what `file` imports that is neither ours nor Python's own."""
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-        modules: list[str] = []
-        if isinstance(node, ast.Import):
-            modules = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            modules = [node.module]
-        for module in modules:
-            top = module.split(".")[0]
-            if top != "breviary" and top not in sys.stdlib_module_names:
-                yield top
-
-
-def _normal(name: str) -> str:
-    return name.lower().replace("_", "-").replace(".", "-")
