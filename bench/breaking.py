@@ -158,9 +158,7 @@ def _strike(clone: Clone, dvc: subprocess.Popen[str], stage: psutil.Process | No
     with suppress(psutil.NoSuchProcess, ProcessLookupError):  # it ended just now
         match fault.kind:
             case "kill":
-                for process in clone.processes():
-                    with suppress(psutil.NoSuchProcess):
-                        process.kill()
+                clone.stop()
             case "terminate":
                 os.killpg(dvc.pid, signal.SIGTERM)
             case "killer" if stage:

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -79,6 +79,12 @@ class Clone:
                 continue
         return [process for process in found if process.pid != os.getpid()]
 
+    def stop(self) -> None:
+        """End every process at work here: workers of a queue outlive whoever started them."""
+        for process in self.processes():
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+
     def stages(self) -> dict[str, Any]:
         """dvc.lock: every stage with the hashes of what it read and wrote."""
         return YAML(typ="safe").load((self.folder / "dvc.lock").read_text(encoding="utf-8"))["stages"]
@@ -94,7 +100,10 @@ def made(place: Path) -> Iterator[Clone]:
         clone = Clone(disk / "project", _environment(disk), disk if mounted else None)
         clone.folder.mkdir()
         _filled(clone)
-        yield clone
+        try:
+            yield clone
+        finally:
+            clone.stop()
     finally:
         if mounted:
             subprocess.run(["umount", "--lazy", str(disk)], check=False)

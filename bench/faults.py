@@ -83,8 +83,7 @@ def survived(clone: Clone, plan: Sequence[Fault], target: str = "") -> Any:
     for fault in plan:
         outcome = once(clone, fault, before, target)
         if outcome.wrong:
-            for process in clone.processes():
-                process.kill()
+            clone.stop()
             shutil.rmtree(clone.folder)
             shutil.copytree(spare, clone.folder, symlinks=True)
         yield outcome
