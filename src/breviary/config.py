@@ -93,6 +93,7 @@ class Runtime(Options):
 
     seed: int = Field(ge=0, lt=2**31)
     threads: int = Field(ge=1, le=1024)
+    bitwise: bool = False  # on a GPU: only kernels that give the same bits again; on a CPU there are no others
 
 
 SomeOptions = TypeVar("SomeOptions", bound=Options)

@@ -108,7 +108,18 @@ def _fits(profile: str | None) -> Iterator[Line]:
         yield False, "params.yaml", str(error)
         return
     yield True, "params.yaml", "valid" + (f" with profile '{profile}'" if profile else "")
+    yield _repeatable(params)
     yield from _estimates(params)
+
+
+def _repeatable(params: config.Params) -> Line:
+    """How far the phases can be repeated on this machine, by one process: the least that any of them has."""
+    from breviary.model import determinism
+
+    runtime, compute = params.section("runtime", config.Runtime), _options(params, "compute")
+    kinds = sorted({_options(params, phase).optimizer.kind for phase in PHASES} - {"adamw"})
+    found = determinism.of(runtime, quantisation=compute.quantisation, optimizer=(*kinds, "adamw")[0])
+    return True, "determinism", f"{found.name}: {found.reason}"
 
 
 def _estimates(params: config.Params) -> Iterator[Line]:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from breviary import config
+from breviary.model import determinism
 
 
 class Options(config.Options):
@@ -18,12 +19,9 @@ def prepare(runtime: config.Runtime) -> None:
     """Fix what decides the bits of a result on one machine: threads, seeds, deterministic kernels."""
     import torch
 
+    determinism.enforce(runtime)
     torch.set_num_threads(runtime.threads)
     torch.manual_seed(runtime.seed)
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    deterministic: Any = torch.utils.deterministic
-    deterministic.fill_uninitialized_memory = False  # nothing reads such memory, and filling it costs time
-    torch.backends.cudnn.benchmark = False
 
 
 def quiet() -> None:
