@@ -48,6 +48,10 @@ SECTIONS = {  # named, not imported: what describes one section must not become 
 }
 
 
+# what ruamel raises beside its own errors: it meets `!!int ''`, "\\UFFFFFFFF" or [[[[... in the middle of its own code
+MALFORMED = (ValueError, TypeError, AttributeError, LookupError, ArithmeticError, NotImplementedError, RecursionError)
+
+
 class Options(BaseModel):
     """Base of every options class: no unknown keys, no later mutation, no silent casts."""
 
@@ -164,8 +168,9 @@ def _parse(path: Path) -> Any:
     except MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 0
         raise ConfigError(f"{path}:{line}: not valid YAML: {error.problem or error.context}") from None
-    except (YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    except (YAMLError, *MALFORMED) as error:
+        said = " ".join(str(error).split()) or type(error).__name__
+        raise ConfigError(f"{path}: not valid YAML: {said}") from None
     if not isinstance(document, dict):
         raise ConfigError(f"{path}: sections expected ({', '.join(SECTIONS)}), got {type(document).__name__}")
     return document

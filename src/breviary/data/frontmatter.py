@@ -12,6 +12,7 @@ from ruamel.yaml.composer import Composer, ComposerError
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.events import AliasEvent
 
+from breviary.config import MALFORMED
 from breviary.errors import DataError
 
 BLOCK = re.compile(r"---[ \t]*\r?\n(.*?\n)??(?:---|\.\.\.)[ \t]*(?:\r?\n|\Z)", re.DOTALL)
@@ -36,8 +37,7 @@ def split(text: str, name: str) -> tuple[dict[str, Any], str]:
     except MarkedYAMLError as error:
         line = error.problem_mark.line + 2 if error.problem_mark else 1
         raise DataError(f"{name}:{line}: front matter is not valid YAML: {error.problem or error.context}") from None
-    except (YAMLError, ValueError, TypeError, AttributeError, LookupError, ArithmeticError) as error:
-        # ruamel finds values that it cannot make (!!int '', "\\UFFFFFFFF") in the middle of its own code
+    except (YAMLError, *MALFORMED) as error:  # of !!int '', say, or "\\UFFFFFFFF"
         raise DataError(f"{name}:1: front matter is not valid YAML: {error}") from None
     if not isinstance(fields, dict):
         raise DataError(f"{name}:1: front matter must be a mapping of names to values, got {type(fields).__name__}")

@@ -1,8 +1,8 @@
 """Where a phase stands, on disk, so that a killed run goes on as if nothing had happened.
 
-A checkpoint is a folder `step-<n>` with tensors (safetensors) and plain numbers (JSON); no pickle. A new one appears
-whole before the old ones are deleted. It lies outside DVC's outputs, under a name that depends on params, inputs and
-code (`tracking.Run.scratch`), so that a changed phase never resumes from an old one.
+A checkpoint is a folder `step-<n>` with tensors (safetensors), plain numbers (JSON) and the sha256 of both; no pickle.
+A new one appears whole before the old ones are deleted. It lies outside DVC's outputs, under a name that depends on
+params, inputs and code (`tracking.Run.scratch`), so that a changed phase never resumes from an old one.
 """
 
 import shutil
@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from breviary import artifacts
 from breviary.errors import ArtifactError
+
+NUMBERS, TENSORS = "numbers.json", "tensors.safetensors"
 
 
 @dataclass
@@ -48,8 +49,9 @@ def save(folder: Path, progress: Progress, weights: Mapping[str, Tensor], optimi
     with artifacts.atomic(folder / f"step-{progress.step}") as temporary:
         temporary.mkdir()
         held = {name: tensor.cpu().contiguous().clone() for name, tensor in tensors.items()}
-        save_file(held, temporary / "tensors.safetensors")
-        artifacts.write_json(temporary / "numbers.json", numbers | {"best_loss": _finite(progress.best_loss)})
+        save_file(held, temporary / TENSORS)
+        artifacts.write_json(temporary / NUMBERS, numbers | {"best_loss": _finite(progress.best_loss)})
+        artifacts.seal(temporary, (NUMBERS, TENSORS))
     for old in _all(folder)[:-1]:
         shutil.rmtree(old)
 
@@ -59,11 +61,9 @@ def restore(folder: Path, weights: Mapping[str, Tensor], optimizer: torch.optim.
     found = _all(folder)
     if not found:
         return Progress()
-    numbers = artifacts.read_json(found[-1] / "numbers.json")
-    try:
-        tensors = load_file(found[-1] / "tensors.safetensors")
-    except (SafetensorError, OSError) as error:
-        raise ArtifactError(f"{found[-1]}: damaged checkpoint ({error}); delete it to start the phase afresh") from None
+    artifacts.require_sealed(found[-1], f"delete {found[-1]} to start the phase afresh")
+    numbers = artifacts.read_json(found[-1] / NUMBERS)
+    tensors = load_file(found[-1] / TENSORS)
     part = lambda prefix: {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}  # noqa: E731
     saved = part("weight/")
     if {name: t.shape for name, t in saved.items()} != {name: t.shape for name, t in weights.items()}:

@@ -147,7 +147,11 @@ def load(of: str, previous: str | None, identity: str, arithmetic: Arithmetic) -
     """
     if of != "base" and not previous:
         raise ConfigError(f"constraints.orthogonal.of: '{of}' needs an earlier phase, and there is none")
-    path = file("base" if of == "base" else str(previous))
+    return read(file("base" if of == "base" else str(previous)), of, identity, arithmetic)
+
+
+def read(path: Path, of: str, identity: str, arithmetic: Arithmetic) -> dict[str, Directions]:
+    """The directions of `of` in the file at `path`. Raises as `load` does."""
     if not path.is_file():
         raise ArtifactError(f"{path}: missing; run `dvc repro`, or `dvc pull` where a remote holds it")
     try:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from breviary.config import MALFORMED
 from breviary.errors import ArtifactError
 from breviary.lineage.history import SHORT, Repository
 
@@ -83,7 +84,7 @@ def parse(content: str, origin: Origin) -> Lock:
     try:
         document = YAML(typ="safe").load(content) or {}
         stages = {name: _stage(name, entry) for name, entry in (document.get("stages") or {}).items()}
-    except (YAMLError, AttributeError, KeyError, TypeError) as error:
+    except (YAMLError, *MALFORMED) as error:
         said = " ".join(str(error).split())
         raise ArtifactError(f"{LOCK} of {origin}: not a lock file of DVC ({said}); {REMEDY}") from None
     return Lock(origin, stages)

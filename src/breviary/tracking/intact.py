@@ -15,8 +15,8 @@ from breviary.tracking.fingerprint import Input
 LOCK = Path("dvc.lock")
 SHOWN = 7  # digits of an md5
 REMEDY = (
-    "delete what is damaged, then run `dvc checkout` (for a file in git `git checkout -- FILE`); `breviary verify FILE` "
-    "says whether the copy in DVC's cache is whole. If you changed it on purpose, run `dvc commit FILE`"
+    "delete what is damaged, then run `dvc checkout` (for a file in git `git checkout -- FILE`); `breviary verify "
+    "FILE` says whether the copy in DVC's cache is whole. If you changed it on purpose, run `dvc commit FILE`"
 )
 
 
@@ -41,9 +41,11 @@ def _outputs(text: str) -> dict[str, str]:
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
 
+    from breviary.config import MALFORMED
+
     try:
         stages: Any = YAML(typ="safe").load(text)["stages"]
         return {out["path"]: out["md5"] for stage in stages.values() for out in stage.get("outs", [])}
-    except (YAMLError, KeyError, TypeError, AttributeError) as error:
+    except (YAMLError, *MALFORMED) as error:
         said = " ".join(str(error).split())
         raise ArtifactError(f"{LOCK}: not a lock file of DVC ({said}); run `git checkout -- {LOCK}`") from None

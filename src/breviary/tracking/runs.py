@@ -102,8 +102,8 @@ class Run:
 def run(stage: str, params: Mapping[str, Any], reads: Sequence[Path]) -> Iterator[Run]:
     """Run the block as one MLflow run of `stage`; write its receipt if it ends well.
 
-    Raises ArtifactError if a file of `reads` is missing, or, where DVC runs the stage, not what was written. A stage that was killed, started again with the same key,
-    finds its scratch folder and goes on in the same MLflow run.
+    Raises ArtifactError if a file of `reads` is missing, or, where DVC runs the stage, not what was written. A stage
+    that was killed, started again with the same key, finds its scratch folder and goes on in the same MLflow run.
     """
     read = fingerprint.inputs(reads)
     if "DVC_STAGE" in os.environ:  # by hand, a stage may read what dvc.lock does not know of

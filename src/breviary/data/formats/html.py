@@ -18,8 +18,12 @@ def parse(raw: bytes, name: str) -> Parsed:
     if not re.search(rb"<\s*[a-zA-Z!]", raw):
         raise DataError(f"{name}: named .html, but there is no tag in it; name it .txt or .md")
     page = _decode(raw)
-    text = trafilatura.extract(page, include_comments=False, include_tables=True, favor_recall=True) or ""
-    metadata = trafilatura.extract_metadata(page)
+    try:
+        text = trafilatura.extract(page, include_comments=False, include_tables=True, favor_recall=True) or ""
+        metadata = trafilatura.extract_metadata(page)
+    except Exception as error:
+        # lxml meets what no browser would show in the middle of its own code
+        raise DataError(f"{name}: the HTML is damaged ({type(error).__name__}: {error}); save the page again") from None
     known = metadata.as_dict() if metadata else {}
     fields = {key: known[key] for key in ("description", "license") if known.get(key)}
     return Parsed(text=text, title=known.get("title") or "", fields=fields)
