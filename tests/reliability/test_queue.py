@@ -33,10 +33,16 @@ def edited(clone: Clone) -> Iterator[None]:
             (clone.folder / path).write_bytes(content)
 
 
+def committed(clone: Clone, experiment: str, path: str) -> str:
+    """A file in the commit that DVC made of an experiment."""
+    named = clone.must("git", "for-each-ref", "--format=%(refname)", "refs/exps").split()
+    (reference,) = [name for name in named if name.endswith(f"/{experiment}")]
+    return clone.must("git", "show", f"{reference}:{path}")
+
+
 def tokens(clone: Clone, experiment: str) -> int:
-    """chunk.max_tokens in the params that an experiment is a commit of."""
-    params = YAML(typ="safe").load(clone.must("git", "show", f"{experiment}:params.yaml"))
-    return params["chunk"]["max_tokens"]
+    """chunk.max_tokens in the params of an experiment."""
+    return YAML(typ="safe").load(committed(clone, experiment, "params.yaml"))["chunk"]["max_tokens"]
 
 
 def statuses(clone: Clone) -> dict[str, set[str]]:
@@ -79,7 +85,7 @@ def test_two_workers_run_the_code_that_was_queued_and_share_one_store(clone: Clo
     assert {name: tokens(clone, name) for name in wanted} == wanted
     found = statuses(clone)
     assert {name: found.get(name) for name in wanted} == {name: {"FINISHED"} for name in wanted}
-    receipts = {json.loads(clone.must("git", "show", f"{name}:runs/chunk.json"))["key"] for name in wanted}
+    receipts = {json.loads(committed(clone, name, "runs/chunk.json"))["key"] for name in wanted}
     assert len(receipts) == 2
     assert list((clone.folder / ".dvc/tmp/exps").rglob("mlflow.db")) == []
     assert list(damage.differences(clone, before)) == []
