@@ -98,6 +98,9 @@ def test_a_relation_between_keys(sections: dict[str, str], tmp_path: Path) -> No
         ("- 1\n", "params.yaml: sections expected (runtime, "),
         ("", "params.yaml: sections expected"),
         ("runtime: !!python/object/apply:os.system [ls]\n", "params.yaml"),
+        ("runtime: !!int ''\n", "params.yaml: not valid YAML: string index out of range"),
+        ("runtime: !!int x\n", "params.yaml: not valid YAML: invalid literal for int"),
+        ("r:   # x,\n  s' b c\n\n", "params.yaml: not valid YAML: overlap in comment"),
     ],
 )
 def test_a_file_that_is_not_what_it_should_be(

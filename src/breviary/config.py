@@ -22,6 +22,7 @@ from breviary.errors import ConfigError
 
 SECTIONS = {  # named, not imported: what describes one section must not become a dependency of every stage
     "runtime": "breviary.config",
+    "launch": "breviary.learn.launch",
     "backbone": "breviary.model.resolve",
     "encoder": "breviary.model.resolve",
     "compute": "breviary.model.compute",

@@ -10,7 +10,6 @@ from accelerate.commands.config.config_args import ClusterConfig, load_config_fr
 from accelerate.utils import DistributedType, FullyShardedDataParallelPlugin
 from accelerate.utils.launch import prepare_deepspeed_cmd_env, prepare_multi_gpu_env
 
-from breviary.learn import sharding
 from breviary.learn.sharding import problems
 from breviary.model import adapt
 
@@ -80,7 +79,6 @@ def test_fsdp_leaves_exactly_the_adapter_whole(told: Any, tiny: Any, monkeypatch
 def test_fsdp_as_shipped_is_right_for_methods_on_the_adapter(
     told: Any, make_options: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sharding, "AVERAGED", True)
     held = {"orthogonal": {"k": 2}}
     terms = {"cross_entropy": {"weight": 1.0}, "ewc": {"weight": 1.0}}
     assert problems({"train_phase2": make_options(terms=terms, constraints=held)}, "none", told("fsdp")) == []
@@ -102,7 +100,6 @@ def test_fsdp_as_shipped_is_right_for_methods_on_the_adapter(
 def test_an_fsdp_that_would_be_wrong_is_refused(
     changed: dict[str, str], refusal: str, told: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sharding, "AVERAGED", True)
     found = problems({}, "none", told("fsdp") | changed)
     assert len(found) == 1 and refusal in found[0]
 

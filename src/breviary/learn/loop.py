@@ -20,6 +20,7 @@ from torch import Tensor
 
 from breviary.data.batches import Batch
 from breviary.errors import TrainingError
+from breviary.learn import sharding
 from breviary.learn.constrained import Constraint
 from breviary.learn.forward import forward
 from breviary.learn.objective import Terms, Whole, total
@@ -58,6 +59,7 @@ def train(
             group["lr"] = group["peak_lr"] * schedule(number)
         once = _whole_step(model, wholes, number, accelerator)
         tally = _micro_batches(model, terms, batches, accelerator)
+        sharding.average(model, accelerator)  # where the backbone is in shards, nobody else does it
         for constraint in constraints:
             constraint.gradient()
         grad_norm = _clip(optimizer, wholes, accelerator, max_grad_norm)

@@ -20,7 +20,6 @@ from typing import Any
 
 from breviary.learn.curriculum import Options
 
-AVERAGED = False  # whether the loop calls `average`; without it each process of FSDP would train an adapter of its own
 MODULES = tuple(f"base_model.model.model.layers.0.self_attn.q_proj.lora_{factor}" for factor in "AB")
 INSTEAD = "launch with configs/accelerate/ddp.yaml"
 
@@ -39,10 +38,6 @@ def problems(
     if not _on(environment, "ACCELERATE_USE_FSDP"):
         return []
     found = [f"accelerate: {said}" for said in _wrong_fsdp(environment)]
-    if not AVERAGED:
-        found.append(
-            f"accelerate: FSDP leaves the adapter's gradients to the loop, which does not average them; {INSTEAD}"
-        )
     if quantisation != "none":
         found.append(f"compute.quantisation: FSDP does not shard {quantisation} weights; {INSTEAD}")
     return found + [

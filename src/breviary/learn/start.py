@@ -6,7 +6,7 @@ from typing import Any
 from breviary import config
 from breviary.data import prompts, tokens
 from breviary.data.prompts import Prompter
-from breviary.model import adapt, chat, compute, resolve
+from breviary.model import adapt, chat, compute, determinism, resolve
 from breviary.stage import Stage
 
 BASE = Path("models/base.json")
@@ -45,5 +45,16 @@ def accelerator(stage: Stage) -> Any:
     import torch
     from accelerate import Accelerator
 
-    precision = stage.params.section("compute", compute.Options).precision
-    return Accelerator(mixed_precision="bf16" if precision == "bf16" else "no", cpu=not torch.cuda.is_available())
+    arithmetic = stage.params.section("compute", compute.Options)
+    made = Accelerator(
+        mixed_precision="bf16" if arithmetic.precision == "bf16" else "no", cpu=not torch.cuda.is_available()
+    )
+    phase = getattr(stage.params.section(stage.name, config.Options), "optimizer", None)
+    level = determinism.of(
+        stage.runtime,
+        quantisation=arithmetic.quantisation,
+        optimizer=phase.kind if phase else "adamw",
+        processes=made.num_processes,
+    )
+    stage.run.tags(level.tags())
+    return made
