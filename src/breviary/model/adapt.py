@@ -65,6 +65,10 @@ def require_bound(folder: Path, identity: str) -> None:
     missing = [name for name in FILES if not (folder / name).is_file()]
     if missing:  # PEFT would ask the hub for them, or open a pickle
         raise ArtifactError(f"{folder}: {', '.join(missing)} missing; delete it and run the stage that writes it")
+    if not isinstance(binding, dict) or "weights" not in binding:
+        raise ArtifactError(f"{folder / BINDING}: names no weights; delete the folder and run the stage that writes it")
+    if (folder / artifacts.SEAL).is_file():  # adapters of earlier versions have none
+        artifacts.require_sealed(folder, f"delete {folder} and run the stage that writes it, or register it again")
     if binding["weights"] != identity:
         raise ModelError(
             f"{folder}: this adapter was trained on backbone weights {binding['weights']}, not on {identity}; "
@@ -88,6 +92,7 @@ def save(model: Any, folder: Path, identity: str) -> None:
         artifacts.write_json(temporary / "adapter_config.json", ordered)
         artifacts.write_json(temporary / BINDING, {"weights": identity})
         (temporary / "adapter_model.safetensors").chmod(0o644)
+        artifacts.seal(temporary, (*FILES, BINDING))
 
 
 def trainable(model: Any) -> dict[str, Any]:
