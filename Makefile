@@ -3,6 +3,10 @@ PYTHON ?= python3
 PORT ?= 5000
 ARMS ?= main
 SEEDS ?= 17,18,19
+COUNT ?= 50
+SEED ?= 1
+SECONDS_EACH ?= 60
+ROWS ?= ../shared/data/papers.jsonl.gz
 
 SHELL := /bin/bash
 BIN := $(CURDIR)/.venv/bin
@@ -15,12 +19,13 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export MLFLOW_SERVER_ENABLE_JOB_EXECUTION := false
 
 .DEFAULT_GOAL := help
-.PHONY: help repro report ablation test check fast ui lock clean
+.PHONY: help repro report ablation bench faults fuzz scale audit test check fast ui lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 repro: $(INSTALLED) ## Set up if needed, then run every stage whose code, params or data changed
+	@breviary mend
 	dvc repro
 	@breviary sync
 	@breviary report
@@ -31,6 +36,24 @@ report: $(INSTALLED) ## Make reports/index.html again, and show it
 ablation: $(INSTALLED) ## What each method is worth: hours; ARMS=main SEEDS=17,18,19; can be stopped and started again
 	python -m bench.ablation run --arms $(ARMS) --seeds $(SEEDS)
 	python -m bench.ablation report --arms $(ARMS) --seeds $(SEEDS)
+
+bench: $(INSTALLED) ## Speed and memory beside TRL and PEFT, and what each stage grows with: an hour; ROWS=FILE.jsonl.gz
+	python -m pip install --quiet --constraint constraints.txt --editable '.[dev,bench,faiss]'
+	python -m bench.training $(ROWS)
+	python -m bench.costs
+
+faults: $(INSTALLED) ## Break the pipeline on purpose and see that it recovers: hours; COUNT=50 SEED=1
+	python -m bench.faults --count $(COUNT) --seed $(SEED)
+
+fuzz: $(INSTALLED) ## Feed every reader with damaged input; SECONDS_EACH=60
+	python -m pip install --quiet --constraint constraints.txt --editable '.[dev,fuzz]'
+	python -m bench.fuzz --seconds $(SECONDS_EACH)
+
+scale: $(INSTALLED) ## The tables of docs/SCALE.md, from their formulae
+	python -m bench.scale --write
+
+audit: $(INSTALLED) ## Known vulnerabilities of what is pinned; asks the package index
+	pip-audit --requirement constraints.txt --no-deps --disable-pip
 
 test: $(INSTALLED) ## Set up if needed, then run the whole test suite
 	python -m pytest -q

@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from breviary.cli import doctor, profile, promote, report, rollback, runs, serve, summarise, sync, verify, why
+from breviary.cli import doctor, mend, profile, promote, report, rollback, runs, serve, summarise, sync, verify, why
 from breviary.errors import BreviaryError
 
 
@@ -26,6 +26,7 @@ COMMANDS = (
     promote.promote,
     rollback.rollback,
     sync.sync,
+    mend.mend,
 )
 for command in COMMANDS:
     commands.add_command(command)
