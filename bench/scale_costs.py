@@ -217,7 +217,6 @@ def _peak(run: Run, precision: str, quantisation: str) -> Estimate:
         precision=precision,
         quantisation=quantisation,
         rank=RANK,
-        dropout=0.0,
         targets=TARGETS,
         optimizer="adamw",
         micro_batch=run.micro_batch,

@@ -109,7 +109,8 @@ def test_a_damaged_checkpoint_says_what_to_do(damage: str, how: str, tiny: Any, 
     file.write_bytes(file.read_bytes()[:100])
     if how == "gone":
         file.unlink()
-    with pytest.raises(ArtifactError, match=rf"step-1/{damage}: (damaged|missing).*\ndelete .*step-1 to start the phase afresh"):
+    said = rf"step-1/{damage}: (damaged|missing).*\ndelete .*step-1 to start the phase afresh"
+    with pytest.raises(ArtifactError, match=said):
         checkpoint.restore(tmp_path, weights, adam)
 
 

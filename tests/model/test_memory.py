@@ -1,12 +1,15 @@
 """The estimate of peak memory: against what was measured, and that it moves the right way."""
 
+import json
 from typing import Any
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from breviary.model import memory
+from breviary.model import adapt, memory
+from breviary.model.adapters import lora
 from breviary.model.memory import GB, Estimate, Shape
 
 SMOL = {
@@ -32,7 +35,6 @@ CASE: dict[str, Any] = {
     "precision": "bf16",
     "quantisation": "none",
     "rank": 32,
-    "dropout": 0.0,
     "targets": ALL,
     "optimizer": "adamw",
     "micro_batch": 4,
@@ -42,7 +44,6 @@ CASE: dict[str, Any] = {
 }
 CARD = CASE | {
     "quantisation": "nf4",
-    "dropout": 0.1,
     "optimizer": "paged_adamw_8bit",
     "micro_batch": 3,
     "max_tokens": 1280,
@@ -56,14 +57,35 @@ def estimate(config: dict[str, Any], **changed: Any) -> Estimate:
 
 
 def test_against_the_measured_peak_of_smollm2() -> None:
-    """4.6 GB by a hand loop, head on labels only, no adapter dropout."""
-    assert estimate(SMOL).total == pytest.approx(4.6 * GB, rel=0.15)
+    """4.5 GB in fp32 without dropout, by `bench.training`."""
+    assert estimate(SMOL, precision="fp32").total == pytest.approx(4.5 * GB, rel=0.15)
 
 
 def test_against_the_measured_peak_of_mistral() -> None:
-    """11.3 GB, reported by the first source system for its own loop."""
-    assert estimate(MISTRAL, **CARD).total == pytest.approx(11.3 * GB, rel=0.15)
-    assert estimate(MISTRAL, **CARD | {"gradient_checkpointing": False}).total > 40 * GB
+    """11.3 GB, reported by the first source system for its own loop, which keeps more of each layer."""
+    assert 7 * GB < estimate(MISTRAL, **CARD).total < 11.3 * GB
+    assert estimate(MISTRAL, **CARD | {"gradient_checkpointing": False}).total > 20 * GB
+
+
+def test_activations_are_what_autograd_keeps(tiny: Any) -> None:
+    """Every storage that is kept for the backward pass, counted once, but for weights."""
+    options = lora.Options(kind="lora", rank=4, alpha=8.0, dropout=0.0, targets=ALL)
+    model = adapt.create(tiny.model(), options, 0).train()
+    known = {weight.untyped_storage().data_ptr() for weight in model.parameters()}
+    kept: dict[int, int] = {}
+
+    def keep(each: torch.Tensor) -> torch.Tensor:
+        kept[each.untyped_storage().data_ptr()] = each.untyped_storage().nbytes()
+        return each
+
+    rows, tokens = 2, 96
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda each: each):
+        output = model(torch.zeros(rows, tokens, dtype=torch.long), use_cache=False, logits_to_keep=1)
+    counted = sum(size for place, size in kept.items() if place not in known)
+    shape = memory.shape(json.loads((tiny.folder / "config.json").read_text(encoding="utf-8")))
+    case = CASE | {"precision": "fp32", "rank": 4, "micro_batch": rows, "max_tokens": tokens}
+    assert output.logits.isfinite().all()
+    assert memory.training(shape, **case).activations == pytest.approx(counted, rel=0.1)
 
 
 def test_parameters_are_those_of_the_models() -> None:
@@ -88,13 +110,12 @@ def test_more_of_anything_needs_more(name: str, value: int, more: int, checkpoin
 @given(layers=st.integers(2, 80), width=st.integers(64, 8192), micro_batch=st.integers(1, 64))
 def test_each_remedy_that_is_named_helps(layers: int, width: int, micro_batch: int) -> None:
     shape = Shape(layers, width, 3 * width, width, width, 32_000, tied=False)
-    case = CASE | {"micro_batch": micro_batch, "precision": "fp32", "dropout": 0.1}
+    case = CASE | {"micro_batch": micro_batch, "precision": "fp32"}
     whole = memory.training(shape, **case).total
     assert memory.training(shape, **case | {"gradient_checkpointing": True}).total < whole
     assert memory.training(shape, **case | {"precision": "bf16"}).total < whole
     assert memory.training(shape, **case | {"quantisation": "nf4"}).weights < memory.training(shape, **case).weights
     assert memory.training(shape, **case | {"optimizer": "adamw_8bit"}).total < whole
-    assert memory.training(shape, **case | {"dropout": 0.0}).total < whole
 
 
 def test_generation_grows_with_batch_and_beams() -> None:
@@ -115,7 +136,7 @@ def test_methods_against_forgetting_hold_copies_of_the_adapter_and_texts() -> No
     from types import SimpleNamespace as Section
 
     compute = Section(precision="fp32", quantisation="none")
-    adapter = Section(rank=32, dropout=0.0, targets=["q_proj", "down_proj"])
+    adapter = Section(rank=32, targets=["q_proj", "down_proj"])
     prompt = Section(max_tokens=512, max_summary_tokens=128)
 
     def needed(terms: dict[str, Any], constraints: dict[str, Any]) -> Estimate:
