@@ -3,18 +3,20 @@
     weights       a quantised layer takes 4.127 bits a weight (nf4, double quantisation: arXiv:2305.14314, section 3) or
                   8; embeddings and output head stay in the compute precision (e bytes)
     adapter       rank * (in + out) a layer, in fp32: weight 4, gradient 4, Adam state 8 (2 in 8 bits) bytes
-    activations   for each token, a layer keeps for the backward pass
-                      16 width                         two norms, each with input and output in fp32
-                      + 2e (width + heads + kv)        residual sums; queries, keys before and after rotation, values
-                      + 4e mlp                         gate, up, silu(gate), product
-                      + (4, with dropout 9) * sum of the adapted layers' inputs, which PEFT casts to fp32
-                  with checkpointing: e * width a layer, and the whole of one layer at a time
-    logits        3 fp32 copies over the vocabulary (values, log-softmax, gradient), at label positions alone
+    activations   for each token, a fused layer (`fused.py`) keeps for the backward pass, at e bytes a number
+                      4 width                 the inputs of two norms, and their outputs, which the adapted layers read
+                      3 heads + 2 kv          queries, keys and values; what attention gives, and its copy for o_proj
+                      2 mlp                   gate and up; their product is made again
+                      rank a layer            what the factors A made of its input
+                  with checkpointing: width a layer, and the whole of one layer at a time
+    logits        4 fp32 copies over the vocabulary (all, those with a label, log-softmax, gradient), at labels alone
     runtime       Python, torch and their buffers, and one dequantised matrix
 and a tenth on top for fragmentation. Generation keeps keys and values instead: 2 e kv a token and layer.
 
-Against measured peaks: SmolLM2-135M in bf16, rank 32, 4 x 512 tokens: 4.6 GB, estimated 4.6; Mistral-7B in nf4, rank
-32, 3 x 1,280 tokens with checkpointing: 11.3 GB, estimated 10.1. A guide to a tenth or two, not a bound.
+Against measured peaks (`python -m bench.training`): SmolLM2-135M in fp32, rank 32, 4 x 512 tokens, 128 of them labels:
+4.5 GB without and 4.9 with dropout, estimated 4.0. Mistral-7B in nf4, rank 32, 3 x 1,280 tokens with checkpointing: 11.3
+GB in the loop of the first source system, which does not fuse; estimated 8.3. A guide to a fifth, not a bound: dropout
+and what the allocator holds back are not in it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -98,7 +100,6 @@ def training(
     precision: str,
     quantisation: str,
     rank: int,
-    dropout: float,
     targets: Sequence[str],
     optimizer: str,
     micro_batch: int,
@@ -110,18 +111,13 @@ def training(
     wide, linear, tokens = COMPUTE_BYTES[precision], shape.linear(), micro_batch * max_tokens
     adapted = [linear[target] for target in targets if target in linear]
     trained = shape.layers * rank * sum(inner + outer for inner, outer in adapted)
-    layer = (
-        16 * shape.width
-        + 2 * wide * (shape.width + shape.heads + shape.kv)
-        + 4 * wide * shape.mlp
-        + (9 if dropout else 4) * sum(inner for inner, _ in adapted)
-    )
+    layer = wide * (4 * shape.width + 3 * shape.heads + 2 * shape.kv + 2 * shape.mlp + rank * len(adapted))
     kept = wide * shape.width * shape.layers + layer if gradient_checkpointing else layer * shape.layers
     return Estimate(
         weights=weights(shape, precision=precision, quantisation=quantisation),
         adapter=trained * (4 + 4 + STATE_BYTES[optimizer]),
         activations=tokens * kept,
-        logits=micro_batch * max_summary_tokens * shape.vocab * 4 * 3,
+        logits=micro_batch * max_summary_tokens * shape.vocab * 4 * 4,
         runtime=_runtime(shape, precision, quantisation),
     )
 
@@ -175,7 +171,6 @@ def for_phase(config: Mapping[str, Any], compute: Any, adapter: Any, prompt: Any
         precision=compute.precision,
         quantisation=compute.quantisation,
         rank=adapter.rank,
-        dropout=adapter.dropout,
         targets=adapter.targets,
         optimizer=phase.optimizer.kind,
         micro_batch=phase.micro_batch,
@@ -200,6 +195,27 @@ def for_prediction(config: Mapping[str, Any], compute: Any, prompt: Any, predict
         max_new_tokens=predict.max_new_tokens,
         beams=predict.decoding.beams,
     )
+
+
+def for_requests(
+    config: Mapping[str, Any], compute: Any, prompt: Any, budget: Any, profiles: Sequence[str]
+) -> Estimate:
+    """The same for requests of `profiles`: passages in batches, by the last profile of all, and one text by any."""
+    last = list(budget.profiles.values())[-1]
+    cases = [(budget.batch_size, last.beams), *((1, budget.profiles[name].beams) for name in profiles)]
+    made = [
+        generation(
+            shape(config),
+            precision=compute.precision,
+            quantisation=compute.quantisation,
+            batch=batch,
+            max_tokens=prompt.max_tokens,
+            max_new_tokens=prompt.max_summary_tokens,
+            beams=beams,
+        )
+        for batch, beams in cases
+    ]
+    return max(made, key=lambda each: each.total)
 
 
 def for_likelihood(config: Mapping[str, Any], compute: Any, prompt: Any, likelihood: Any, positions: int) -> Estimate:
