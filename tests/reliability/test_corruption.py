@@ -1,7 +1,7 @@
 """Every kind of artefact, damaged in every way: found before it is used, named, and told what to do about it.
 
-What a format cannot see, a byte that turned into another, is found by a digest: `sha256.json` in a checkpoint, the
-record of the model cache, and for what DVC keeps dvc.lock, which a stage compares with all that it reads.
+What a format cannot see, a byte that turned into another, is found by a digest: `sha256.json` in a checkpoint and in an
+adapter, the record of the model cache, and for what DVC keeps dvc.lock, which a stage compares with all that it reads.
 """
 
 import json
@@ -92,7 +92,7 @@ KINDS = [
     *("adapter weights", "adapter settings", "adapter binding", "anchor", "subspace", "records", "json"),
     *("checkpoint tensors", "checkpoint numbers", "checkpoint seal", "base weights", "base record"),
 ]
-DIGESTED = [name for name in KINDS if name.startswith(("checkpoint", "base weights"))]
+DIGESTED = [name for name in KINDS if name.startswith(("checkpoint", "base weights", "adapter"))]
 IN_DVC = ["adapter weights", "adapter settings", "adapter binding", "anchor", "subspace", "records", "json"]
 
 

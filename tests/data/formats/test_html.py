@@ -37,6 +37,17 @@ def test_an_encoding_of_host_names_is_none_of_pages() -> None:
     assert "asked eleven of them" in html.parse(page.encode(), "a.html").text
 
 
+def test_a_page_on_which_the_parser_stumbles_is_refused() -> None:
+    """A NUL before nested CDATA, tables and anchors: lxml gives up on an assertion. Found by `bench.fuzz`."""
+    page = b"\x00<svg>\x00<![CDATA[</p><a href='//[x'><a href='//[x'><table><tr><td><a href='//[x'><b>&#9999999;"
+    page += (
+        b"words here. <svg><!----><meta charset='idna'>words here. <script>&#9999999;<meta charset='idna'></p><li>-->"
+    )
+    page += b"words here. </p><![CDATA[<![CDATA[<a href='//[x'><p><![CDATA[--><li><p>"
+    with pytest.raises(DataError, match=r"a\.html: the HTML is damaged \(AssertionError: \); save the page again"):
+        html.parse(page, "a.html")
+
+
 def test_text_without_a_tag_is_refused() -> None:
     with pytest.raises(DataError, match=r"a\.html: named \.html, but there is no tag"):
         html.parse(b"3 < 5, and that is all", "a.html")
