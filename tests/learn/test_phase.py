@@ -12,6 +12,7 @@ import pytest
 from breviary import artifacts, config, tracking
 from breviary.errors import BreviaryError, ConfigError, DataError, ModelError
 from breviary.learn import phase
+from breviary.model import adapt
 from breviary.stage import Stage
 from tests.learn.examples import example
 
@@ -87,6 +88,7 @@ def test_a_phase_writes_its_adapter_numbers_and_curve(train: Phase, project: Pat
         "models/phase1/adapter_config.json",
         "models/phase1/adapter_model.safetensors",
         "models/phase1/backbone.json",
+        "models/phase1/sha256.json",
         "metrics/train_phase1.json",
         "metrics/curves/train_phase1.csv",
     }
@@ -141,7 +143,9 @@ def test_bf16_trains(train: Phase, project: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_an_adapter_of_other_weights_is_no_beginning(train: Phase, project: Path) -> None:
     train("phase1")
-    artifacts.write_json(project / "models/phase1/backbone.json", {"weights": "other"})
+    adapter = project / "models/phase1"
+    artifacts.write_json(adapter / "backbone.json", {"weights": "other"})
+    artifacts.seal(adapter, (*adapt.FILES, "backbone.json"))
     with pytest.raises(ModelError, match=r"models/phase1: this adapter was trained on backbone weights other"):
         train("phase2", "phase1")
     assert not (project / "models/phase2").exists()

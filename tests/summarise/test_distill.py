@@ -120,7 +120,7 @@ def test_a_pruned_student_comes_nearer_to_its_teacher_and_loads_without_its_laye
     assert made["student"]["parameters"] < made["teacher"]["parameters"] and made["teacher"]["model"] == "phase3"
     assert made["examples"] == 6 and made["cache"]["bytes_per_target"] == 64 * 4 + 2
     assert {path.name for path in (project / distill.STUDENT).iterdir()} == {
-        *("adapter_config.json", "adapter_model.safetensors", "backbone.json", "pruned.json")
+        *("adapter_config.json", "adapter_model.safetensors", "backbone.json", "pruned.json", "sha256.json")
     }
     lines = (project / distill.CURVE).read_text().splitlines()
     assert "loss/distillation" in lines[0] and len(lines) == 1 + 1 + 8 * 2
@@ -173,6 +173,7 @@ def test_expectations_of_another_tokenizer_are_refused(distil: Distil, project: 
 
 def test_a_teacher_of_other_weights_is_refused(distil: Distil, project: Path) -> None:
     artifacts.write_json(project / "models/phase3/backbone.json", {"weights": "other"})
+    (project / "models/phase3" / artifacts.SEAL).unlink()
     with pytest.raises(ModelError, match="models/phase3: this adapter was trained on backbone weights other"):
         distil()
 

@@ -73,7 +73,6 @@ def _refuse_early(stage: Stage, options: Options) -> None:
         precision=arithmetic.precision,
         quantisation=arithmetic.quantisation,
         rank=adapting.rank,  # pyright: ignore[reportAttributeAccessIssue]
-        dropout=0.0,
         targets=adapting.targets,  # pyright: ignore[reportAttributeAccessIssue]
         optimizer="adamw",
         micro_batch=1,
