@@ -5,7 +5,6 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from pathlib import Path
 
 import pytest
 from ruamel.yaml import YAML
@@ -117,8 +116,4 @@ def test_of_two_repros_at_once_each_ends_well_or_says_that_it_could_not(clone: C
     clone.must("dvc", "repro", TARGET)
     assert list(damage.differences(clone, before)) == []
     assert damage.strays(clone, before) == []
-
-
-def test_two_repros_leave_a_clean_list_of_owners(clone: Clone) -> None:
-    owners = json.loads(Path(clone.folder / ".dvc/tmp/rwlock").read_text())
-    assert owners == {"read": {}, "write": {}}
+    assert not any(json.loads((clone.folder / ".dvc/tmp/rwlock").read_text()).values()), "who is at work on what"
