@@ -122,7 +122,8 @@ class Likelihood:
 
 def content_hash(*parts: str) -> str:
     """16 hexadecimal digits that depend on every part and on where one part ends and the next begins."""
-    digest = hashlib.sha256(json.dumps(parts, ensure_ascii=False).encode())
+    written = json.dumps(parts, ensure_ascii=False).encode("utf-8", "surrogatepass")  # JSON may say "\\ud800" alone
+    digest = hashlib.sha256(written)
     return digest.hexdigest()[:16]
 
 

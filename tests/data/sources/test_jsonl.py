@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from breviary.data.documents import repair
 from breviary.data.intake import Found, Rejected
 from breviary.data.sources import jsonl
 from breviary.errors import DataError
@@ -97,6 +98,15 @@ def test_what_is_not_json_is_refused(tmp_path: Path, number: str) -> None:
     path = write(tmp_path / "a.jsonl", json.dumps(row(1)).replace('"S."', number))
     with pytest.raises(DataError, match=rf"a\.jsonl:1: not valid JSON: {number} is not JSON"):
         read(path)
+
+
+def test_half_of_a_surrogate_pair_is_mended(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.jsonl", row(1, id="\ud800", source_text="salt \udfff"))
+    (found,) = read(path, limit=1)
+    assert isinstance(found, Found)
+    mended = repair(found)
+    assert (mended.document.source, mended.document.text) == ("\ufffd", "salt \ufffd")
+    assert mended.repairs == ("lone_surrogates",)
 
 
 def test_a_line_that_is_not_utf_8_is_counted(tmp_path: Path) -> None:
