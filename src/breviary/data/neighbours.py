@@ -32,14 +32,14 @@ class Best:
 def best(block: Block, rows: int, columns: int, k: int, size: int | None = None) -> Best:
     """The `k` best of each row and column, reading `size` rows at a time (None: as many as make `ENTRIES` scores)."""
     of_rows = []
-    of_columns = Columns(columns, min(k, rows))
-    size = size or max(1, ENTRIES // columns)
+    size = min(rows, size or max(1, ENTRIES // columns))
+    of_columns = Columns(columns, min(k, rows), size)
     for start in range(0, rows, size):
         found = block(start, min(start + size, rows))
         of_rows.append(first(found, min(k, columns)))
         of_columns.add(found, start)
     scores, labels = (torch.cat(each) for each in zip(*of_rows, strict=True))
-    return Best(scores, labels, of_columns.scores, of_columns.rows)
+    return Best(scores, labels, *of_columns.done())
 
 
 def inner(left: Float[Tensor, "rows width"], right: Float[Tensor, "columns width"]) -> Block:
@@ -71,36 +71,50 @@ def _sorted(scores: Float[Tensor, "rows columns"], k: int) -> tuple[Float[Tensor
 
 
 class Columns:
-    """The k best rows of each column so far; `add` takes blocks in the order of their rows."""
+    """The k best rows of each column so far; `add` takes blocks in the order of their rows, `done` gives the result.
 
-    def __init__(self, columns: int, k: int) -> None:
-        self.scores = torch.full((columns, k), -torch.inf)
-        self.rows = torch.zeros(columns, k, dtype=torch.int64)
-        self._seen = 0
+    What beats the last of a column's k best is put down behind them, and sorted in when the room is used up.
+    """
+
+    def __init__(self, columns: int, k: int, size: int) -> None:
+        width = k + max(size, 2 * k)
+        self._k = k
+        self._scores = torch.full((columns, width), -torch.inf)
+        self._rows = torch.zeros(columns, width, dtype=torch.int64)
+        self._filled = torch.zeros(columns, dtype=torch.int64)
 
     def add(self, found: Float[Tensor, "rows columns"], start: int) -> None:
-        """Take in the scores of the rows from `start` on. A later row must be better, not as good, to displace."""
-        k = self.scores.shape[1]
-        if self._seen < k:  # there are free places in every column
-            here = torch.arange(start, start + len(found)).expand(len(self.scores), -1)
-            scores = torch.cat([self.scores[:, : self._seen], found.T], 1)
-            rows = torch.cat([self.rows[:, : self._seen], here], 1)
-            self._seen = min(k, scores.shape[1])
-            values, places = first(scores, self._seen)
-            self.scores[:, : self._seen], self.rows[:, : self._seen] = values, rows.gather(1, places)
-        else:
-            rows, columns = (found > self.scores[:, -1]).nonzero(as_tuple=True)
-            self._displace(columns, found[rows, columns], rows + start)
+        """Take in the scores of the rows from `start` on, at most `size` of them."""
+        rows, columns, counts = self._better(found)
+        if int((self._filled + counts).max()) > self._scores.shape[1]:
+            self._settle()
+            rows, columns, counts = self._better(found)
+        places = self._filled[columns] + _turns(columns)
+        self._scores[columns, places] = found[rows, columns]
+        self._rows[columns, places] = rows + start
+        self._filled += counts
 
-    def _displace(self, columns: Int[Tensor, " hits"], scores: Float[Tensor, " hits"], rows: Int[Tensor, " hits"]):
-        touched = columns.unique()
-        k = self.scores.shape[1]
-        columns = torch.cat([touched.repeat_interleave(k), columns])
-        scores = torch.cat([self.scores[touched].flatten(), scores])
-        rows = torch.cat([self.rows[touched].flatten(), rows])
-        kept = ranked(columns, scores, rows, k)
-        self.scores[touched] = scores[kept].view(-1, k)
-        self.rows[touched] = rows[kept].view(-1, k)
+    def done(self) -> tuple[Float[Tensor, "columns k"], Int[Tensor, "columns k"]]:
+        """The scores and rows of the best of each column, best first; equal scores by lower row."""
+        self._settle()
+        return self._scores[:, : self._k].clone(), self._rows[:, : self._k].clone()
+
+    def _better(
+        self, found: Float[Tensor, "rows columns"]
+    ) -> tuple[Int[Tensor, " hits"], Int[Tensor, " hits"], Int[Tensor, " columns"]]:
+        """Rows and columns of what may be among the best, column by column, and how many there are in each.
+
+        A later row must be better, not as good, to displace an earlier one.
+        """
+        rows, columns = (found > self._scores[:, self._k - 1]).nonzero(as_tuple=True)
+        columns, order = columns.sort(stable=True)
+        return rows[order], columns, torch.bincount(columns, minlength=found.shape[1])
+
+    def _settle(self) -> None:
+        scores, places = first(self._scores, self._k)
+        self._rows[:, : self._k] = self._rows.gather(1, places)
+        self._scores[:, : self._k], self._scores[:, self._k :] = scores, -torch.inf
+        self._filled.clamp_(max=self._k)
 
 
 def ranked(
@@ -110,6 +124,9 @@ def ranked(
     order = labels.argsort(stable=True)
     order = order[scores[order].argsort(descending=True, stable=True)]
     order = order[owners[order].argsort(stable=True)]
-    owners = owners[order]
-    begins = torch.searchsorted(owners, owners)
-    return order[torch.arange(len(order)) - begins < k]
+    return order[_turns(owners[order]) < k]
+
+
+def _turns(owners: Int[Tensor, " entries"]) -> Int[Tensor, " entries"]:
+    """How many entries of the same owner stand before each, where owners ascend."""
+    return torch.arange(len(owners)) - torch.searchsorted(owners, owners)

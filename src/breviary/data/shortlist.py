@@ -25,6 +25,7 @@ from breviary.errors import ConfigError
 
 TERMS = 32  # of a document, by which others are looked for: what it is about, at a cost that common words would swamp
 DUPLICATES = 8  # nearest documents of one side among which a near duplicate is looked for; it is nearer than most
+TOGETHER = 2**16  # pairs of passages of the documents that are compared in one product
 
 Index = Literal["torch", "faiss"]
 Pairs = Int[Tensor, "_ 2"]  # (document on the left, document on the right), ascending, each once
@@ -61,23 +62,39 @@ def by_words(left: Passages, right: Passages, count: int) -> Pairs:
 
 def best(left: Passages, right: Passages, pairs: Pairs, share: float, k: int) -> Best:
     """The `k` best of each row and column of S among `pairs` alone, which are `k` or more of each document."""
-    rows: list[tuple[Tensor, Tensor]] = []
-    kept = torch.zeros(0, 2, dtype=torch.int64), torch.zeros(0)  # the best of each column so far
+    in_row, in_column = min(k, right.documents), min(k, left.documents)
+    of_rows: list[tuple[Tensor, Tensor]] = []
+    of_columns = pairs[:0], torch.zeros(0)  # (column, row) and score: the best of each column so far
     fresh: list[tuple[Tensor, Tensor]] = []
-    waiting = 0
-    for row, columns in enumerate(pairs[:, 1].split(torch.bincount(pairs[:, 0], minlength=left.documents).tolist())):
-        block = matching.coverage(matching.subset(left, [row]), matching.subset(right, columns), share)
-        scores = block(0, 1)
-        values, places = neighbours.first(scores, min(k, right.documents))
-        rows.append((values, columns[places]))
-        fresh.append((torch.stack([columns, torch.full_like(columns, row)], 1), scores[0]))
-        waiting += len(columns)
-        if waiting > ENTRIES // 8:
-            kept, fresh, waiting = _columns(kept, fresh, k), [], 0
-    entries, scores = _columns(kept, fresh, k)
-    shape = right.documents, min(k, left.documents)
-    of_rows, labels = (torch.cat(each) for each in zip(*rows, strict=True))
-    return Best(of_rows, labels, scores.view(shape), entries[:, 1].view(shape))
+    for start, end, part in _blocks(left, right, pairs):
+        columns, places = part[:, 1].unique(return_inverse=True)
+        block = matching.coverage(matching.subset(left, range(start, end)), matching.subset(right, columns), share)
+        scores = block(0, end - start)[part[:, 0] - start, places]
+        kept = neighbours.ranked(part[:, 0], scores, part[:, 1], in_row)
+        of_rows.append((scores[kept].view(-1, in_row), part[kept, 1].view(-1, in_row)))
+        fresh.append((part.flip(1), scores))
+        if sum(len(each) for each, _ in fresh) > ENTRIES // 8:
+            of_columns, fresh = _columns(of_columns, fresh, in_column), []
+    entries, scores = _columns(of_columns, fresh, in_column)
+    row_scores, row_columns = (torch.cat(each) for each in zip(*of_rows, strict=True))
+    return Best(row_scores, row_columns, scores.view(-1, in_column), entries[:, 1].view(-1, in_column))
+
+
+def _blocks(left: Passages, right: Passages, pairs: Pairs) -> Iterator[tuple[int, int, Pairs]]:
+    """Runs of rows start..end with their pairs, so many that comparing all of their passages costs no more than what
+    it takes to ask for it (`TOGETHER`): many documents of one passage, one document of many."""
+    partners = torch.bincount(pairs[:, 0], minlength=left.documents)
+    ends = partners.cumsum(0).tolist()
+    begins = left.begins.tolist()
+    lengths = right.begins.diff()[pairs[:, 1]].cumsum(0).tolist()
+    start = first = 0
+    for row in range(left.documents):
+        is_last = row + 1 == left.documents
+        ours = begins[min(row + 2, left.documents)] - begins[start]
+        theirs = lengths[ends[min(row + 1, left.documents - 1)] - 1] - (lengths[first - 1] if first else 0)
+        if is_last or ours * theirs > TOGETHER:
+            yield start, row + 1, pairs[first : ends[row]]
+            start, first = row + 1, ends[row]
 
 
 def _columns(kept: tuple[Tensor, Tensor], fresh: list[tuple[Tensor, Tensor]], k: int) -> tuple[Tensor, Tensor]:
