@@ -23,7 +23,7 @@ from breviary import artifacts, config
 from breviary.data.prompts import Prompt, Prompter
 from breviary.errors import BudgetError
 from breviary.evaluate.metrics import rouge
-from breviary.model import generate, limit, memory
+from breviary.model import generate, limit
 from breviary.records import Document
 from breviary.summarise import backbone, budget, budgeted, predictions
 from breviary.summarise.budgeted import Writer
@@ -141,22 +141,6 @@ def prefix(writer: Writer, prompter: Prompter, prompt: Prompt, rounds: int = 5) 
     return {"prefix_tokens": shared, "prompt_tokens": len(prompt.ids), "ratio": statistics.median(ratios[1:])}
 
 
-def loaded(params: config.Params, adapter: Path | None, prompter: Prompter) -> Writer:
-    """The model and its measured cost."""
-    options = params.section("budget", budget.Options)
-    needed = memory.generation(
-        memory.shape(backbone.shape()),
-        precision="fp32",
-        quantisation="none",
-        batch=options.batch_size,
-        max_tokens=prompter.max_tokens,
-        max_new_tokens=options.max_tokens,
-        beams=max(profile.beams for profile in options.profiles.values()),
-    )
-    model = backbone.load(params, adapter, "bench.budget", needed)
-    return budgeted.writer(params, model, prompter.tokenizer, adapter)
-
-
 @click.command(help=__doc__)
 @click.option("--documents", "count", default=12, show_default=True, help="Of the test split.")
 @click.option("--model", "adapter", type=click.Path(path_type=Path), default=Path("models/phase3"), show_default=True)
@@ -167,7 +151,7 @@ def loaded(params: config.Params, adapter: Path | None, prompter: Prompter) -> W
 def main(count: int, adapter: Path, tokens: str, ms: str, out: Path, figure: Path) -> None:
     params = config.read(Path("params.yaml"))
     prompter = backbone.prompter(params)
-    writer = loaded(params, adapter, prompter)
+    writer = budgeted.writer(params, budgeted.loaded(params, adapter), prompter.tokenizer, adapter)
     split = artifacts.read_json(SPLITS)
     everything = artifacts.read_records(DOCUMENTS, Document)
     chosen = predictions.select(everything, split, "test", None)[:count]

@@ -4,7 +4,7 @@
 
 Each line of a file holds a document (`id`, `source_text`) and its reference (`summary`). `--limit` takes so many of a
 file, by a hash of their id: a sample without a bias, and always the same one. Every mode summarises the same documents
-with the same model, prompt and decoding, which params.yaml names.
+with the same model, prompt, decoding and section `hierarchy`, which params.yaml names.
 
     rouge*        F1 against the reference (`evaluate/metrics/rouge.py`)
     coverage_*    share of the summary's sentences that each third of the source supports (`metrics/coverage.py`)
@@ -21,7 +21,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 import click
 import numpy as np
@@ -36,16 +36,6 @@ from breviary.summarise import backbone, hierarchy, longform, predictions, summa
 from breviary.summarise.levels import Summary
 
 FLAT: hierarchy.Mode = "truncate"
-OPTIONS = {
-    "mode": FLAT,
-    "overlap_tokens": 0,
-    "keep": 0.5,
-    "max_depth": 16,
-    "similarity": "tfidf",
-    "duplicate": 0.85,
-    "parts": 6,
-    "diversity": 0.3,
-}
 RESAMPLES, LEVEL = 10_000, 0.95
 NUMBERS = ("prefill_tokens", "written_tokens", "seconds", "prefill_seconds")
 COST = ("calls", "levels", "prefill_tokens", "prefill_seconds", "written_tokens", "written_seconds", "seconds")
@@ -183,8 +173,10 @@ def main(files: tuple[Path, ...], model: str, limit: int | None, modes: str, fil
     options = params.section("predict", predictions.Options)
     loaded = summariser.loaded(params, adapter)
     generate = summariser.writer(params, loaded, prompter.tokenizer, options)
-    chosen = hierarchy.Options.model_validate(OPTIONS)
-    asked: list[hierarchy.Mode] = [chosen.model_validate({**OPTIONS, "mode": mode}).mode for mode in modes.split(",")]
+    chosen = params.section("hierarchy", hierarchy.Options)
+    if unknown := [mode for mode in modes.split(",") if mode not in hierarchy.MODES]:
+        raise click.BadParameter(f"no mode {', '.join(unknown)}; there is: {', '.join(hierarchy.MODES)}")
+    asked = cast(list[hierarchy.Mode], modes.split(","))
     summarise = longform.Summariser(prompter, generate, chosen, options.batch_size)
     inner = loaded.get_base_model() if adapter else loaded
     report = {

@@ -5,16 +5,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from bench import budget as bench
 from bench import budget_tables
 from bench.budget import PLANNED, Arm, Row
+from breviary import artifacts, config
 from breviary.data import prompts
-from breviary.model import chat
+from breviary.model import adapt, chat
 from breviary.model.cost import Cost, Pace
 from breviary.records import Document
+from breviary.summarise import asked
 from breviary.summarise.budget import Options
 from breviary.summarise.budgeted import Writer
+from tests.projects import SUMMARISING, configure, enter
 
 FAST, TIMED = Arm("fast", 30), Arm("fast", 100, 500)
 ROW = Row(FAST, "d", False, "fast", 10, 100.0, True, 0.5, 0.4)
@@ -92,3 +96,27 @@ def test_it_runs_on_the_tiny_model(tiny: Any) -> None:
     assert bench.lookup(writer, [prompt, prompt], 4)["equal_texts"] == 1
     saved = bench.prefix(writer, prompter, prompt, rounds=1)
     assert saved["prefix_tokens"] == len(prompter.prefix) and saved["ratio"] > 0
+
+
+@pytest.mark.slow
+def test_the_command_measures_plans_writes_and_draws(
+    tiny: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enter(monkeypatch, tmp_path)
+    monkeypatch.setenv("BREVIARY_CACHE", str(tiny.cache))
+    profiles = "{two: {beams: 2}, one: {beams: 1, no_repeat_ngram: 3, prompt_lookup: 4}}"
+    section = f"budget: {{profiles: {profiles}, profile: two, max_tokens: 12, max_ms: null, min_tokens: 1,"
+    params = f"{SUMMARISING}{section} reserve: 0.1, batch_size: 2}}\n"
+    configure(monkeypatch, params, {name: config.SECTIONS[name] for name in asked.SECTIONS})
+    artifacts.write_json(Path("models/base.json"), artifacts.read_json(tiny.record))
+    adapt.save(tiny.adapted(), Path("models/phase3"), tiny.identity)
+    documents = [Document("paper", f"Bees {at}", "Bees dance. " * 40, "Bees dance.", id=f"d{at}") for at in range(3)]
+    artifacts.write_records(Path("data/documents.jsonl"), documents)
+    artifacts.write_json(Path("data/splits.json"), {"d0": "train", "d1": "test", "d2": "test"})
+    words = ["--documents", "1", "--tokens", "6,12", "--ms", "1,60000"]
+    done = CliRunner().invoke(bench.main, words, catch_exceptions=False)
+    assert done.exit_code == 0
+    found = artifacts.read_json(Path("metrics/budget.json"))
+    assert (found["documents"], len(found["arms"])) == (1, 2 * 2 + 3 * 2)
+    assert all(line["long"] == 0 for line in found["arms"] if "long" in line)
+    assert "1 test documents" in done.stdout and Path("docs/figures/budget.svg").is_file()

@@ -6,10 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from bench import long
+from breviary import artifacts, config
 from breviary.data.prompts import Generated, Prompt
+from breviary.summarise import summariser
 from breviary.summarise.levels import Summary
+from tests.projects import SUMMARISING, configure, enter
 
 
 @pytest.fixture
@@ -68,3 +72,23 @@ def test_a_table_shows_each_mode(file: Path) -> None:
     assert "### talks: 4 documents, 2 words each" in table
     assert "| truncate | 1.000 |  | 1.000 | - | - | - | - | 0.500 |" in table
     assert "| truncate | 4.0 | 2.0 | 0.0 | 0.0 | 0.0 | 0.0 | 0.0 |" in table
+
+
+@pytest.mark.slow
+def test_the_command_compares_modes_on_the_tiny_model(tiny, tmp_path, monkeypatch) -> None:
+    enter(monkeypatch, tmp_path)
+    monkeypatch.setenv("BREVIARY_CACHE", str(tiny.cache))
+    configure(monkeypatch, SUMMARISING, {name: config.SECTIONS[name] for name in (*summariser.SECTIONS, "hierarchy")})
+    artifacts.write_json(Path("models/base.json"), artifacts.read_json(tiny.record))
+    with gzip.open("talks.jsonl.gz", "wt", encoding="utf-8") as out:
+        for place in range(2):
+            out.write(json.dumps({"id": f"d{place}", "source_text": "Bees dance. " * 40, "summary": "Bees."}) + "\n")
+    words = ["talks.jsonl.gz", "--model", "base", "--limit", "1", "--modes"]
+    done = CliRunner().invoke(long.main, [*words, "truncate,map_reduce,extract"], catch_exceptions=False)
+    assert done.exit_code == 0
+    (found,) = artifacts.read_json(Path("metrics/long.json"))["files"].values()
+    assert found["documents"] == 1
+    assert found["cost"]["map_reduce"]["calls"] > found["cost"]["extract"]["calls"] == 1
+    assert all(of["prefill_seconds"] > 0 for of in found["cost"].values())
+    wrong = CliRunner().invoke(long.main, [*words, "truncate,all"])
+    assert wrong.exit_code == 2 and "no mode all; there is: truncate, map_reduce" in wrong.stderr

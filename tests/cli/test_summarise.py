@@ -88,7 +88,8 @@ class Answers:
 
 @pytest.fixture
 def answering(project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    found = choice.Choice("base", config.Params({}, {}), project / "base.json", None, "summarised with base")
+    params = config.read(project / "params.yaml")
+    found = choice.Choice("base", params, project / "base.json", None, "summarised with base")
     monkeypatch.setattr(choice, "choose", lambda name: found)
     monkeypatch.setattr(choice, "content", lambda found: "c0ffee")
     monkeypatch.setattr(asked, "answerer", lambda *_: Answers())

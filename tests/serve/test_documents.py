@@ -33,6 +33,24 @@ def test_one_endless_line_and_control_characters_are_read():
     assert "\x07" not in documents.of_bytes("a.txt", b"ding\x07 dong")
 
 
-def test_plain_text_without_words_is_an_error():
-    with pytest.raises(DataError, match="standard input: no words in it"):
-        documents.of_text(" \n", "standard input")
+def test_what_comes_without_a_name_is_read_as_what_it_gives_itself_away_to_be():
+    assert documents.of_stream(b"# A wall\r\n\nIt stands.", "standard input") == "# A wall\n\nIt stands."
+    captions = b"WEBVTT\n\n00:00.000 --> 00:02.000\nThe wall was built.\n"
+    assert documents.of_stream(captions, "standard input") == "The wall was built."
+    page = b"<!doctype html><title>Walls</title><p>" + b"The wall was built by hand. " * 9
+    assert "<p>" not in documents.of_stream(page, "standard input")
+
+
+@pytest.mark.parametrize(
+    ("raw", "message"),
+    [
+        (b"", "standard input: no words in it"),
+        (b" \n", "standard input: no words in it"),
+        (b"\xef\xbb\xbf\x00", "standard input: its bytes are of the format 'binary', which cannot be read"),
+        (b"PK\x03\x04rest", "standard input: its bytes are of the format 'zip', which cannot be read"),
+        (b"caf\xe9", "standard input: not UTF-8: unexpected end of data at byte 3"),
+    ],
+)
+def test_what_comes_without_a_name_and_cannot_be_read_is_an_error(raw, message):
+    with pytest.raises(DataError, match=f"^{message}"):
+        documents.of_stream(raw, "standard input")

@@ -4,6 +4,7 @@ import asyncio
 from functools import partial
 
 import pytest
+import torch
 
 from breviary import config
 from breviary.errors import ConfigError
@@ -14,6 +15,7 @@ from breviary.serve.schema import Asked, Failed, Finished, Progress
 from breviary.summarise import asked
 
 TEXT = "The old wall was built by hand. " * 30
+SAID = "Bees dance. A wall stood here once; of it we know next to nothing. "
 
 
 @pytest.fixture
@@ -44,7 +46,24 @@ def test_it_offers_what_there_is_and_what_each_is(engine):
     assert {"vtt", "pdf", "md"} <= set(offer.formats)
 
 
-def test_a_document_is_read_part_by_part_and_answered(engine):
+@pytest.fixture
+def talking(engine, monkeypatch) -> Engine:
+    """Its model says `SAID`, whatever it reads: random weights write no words."""
+    writer = engine.load("phase1").answerer.writer
+    ids, plain = writer.tokenizer.encode(SAID), writer.model.forward
+
+    def forward(*args, **more):
+        made = plain(*args, **more)
+        made.logits = torch.full_like(made.logits, -20.0)
+        made.logits[:, -1, ids[made.past_key_values.get_seq_length() % len(ids)]] = 0.0
+        return made
+
+    monkeypatch.setattr(writer.model, "forward", forward)
+    return engine
+
+
+def test_a_document_is_read_part_by_part_and_answered(talking):
+    engine = talking
     *told, last = answer(engine, text=TEXT, max_tokens=20)
     assert isinstance(last, Finished)
     assert last.answer.tokens <= 20
@@ -88,8 +107,14 @@ def test_a_model_that_is_not_there_is_named(connection, monkeypatch):
         Engine(["phase9"], max_ms=1)
 
 
-def test_the_text_of_a_request_is_taken_as_it_is(engine):
+def test_a_model_without_a_word_to_say_is_an_error_and_no_empty_summary(engine):
+    *_, last = answer(engine, text=TEXT, max_tokens=20)
+    assert isinstance(last, Failed)
+    assert last.detail == "the model answered without a word; try another model, or ask for more tokens"
+
+
+def test_the_text_of_a_request_is_taken_as_it_is(talking):
     """Spans are characters of what the client sent, whatever cleaning would have made of it."""
     sent = f"  {TEXT}\r\n\tEnd of it all. "
-    *_, last = answer(engine, text=sent, max_tokens=20)
+    *_, last = answer(talking, text=sent, max_tokens=20)
     assert all(span.end <= len(sent) for each in last.answer.sentences for span in each.spans)

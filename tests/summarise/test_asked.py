@@ -1,16 +1,17 @@
 """A request from the first passage to the last full stop: length, budget, provenance, what is told on the way."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from breviary.data import prompts
 from breviary.data.prompts import Prompter
-from breviary.errors import BudgetError, DataError
+from breviary.errors import BudgetError, DataError, ModelError
 from breviary.model import limit
 from breviary.model.cost import Cost, Pace
-from breviary.summarise import asked, budget, hierarchy, retrieval
-from breviary.summarise.asked import Answer, Answerer, Progress, Request
+from breviary.summarise import budget, hierarchy, retrieval
+from breviary.summarise.asked import Answer, Answerer, Progress, Request, Telling
 from breviary.summarise.budgeted import Writer
 
 OPTIONS = hierarchy.Options.model_validate(
@@ -86,7 +87,10 @@ def answerer(tiny, prompter, says) -> Answerer:
 
 
 def told(answerer: Answerer, text: str, request: Request, ms: int | None = None) -> tuple[list[Any], Answer]:
-    going, events = answerer.answer(text, request, limit.start(ms)), []
+    going, events = (
+        answerer.answer(text, request, limit.start(ms, clock=lambda: 0.0)),
+        [],
+    )  # a busy machine is no matter
     while True:
         try:
             events.append(next(going))
@@ -164,10 +168,32 @@ def test_sentences_of_a_text_that_was_cut_are_those_that_are_left(answerer):
     assert answer.sentences[0].spans
 
 
-@pytest.mark.parametrize("mode", ["map_reduce", "refine"])
-@pytest.mark.parametrize("tokens", [1, 200, 201, 5000, 100_000])
-def test_rounds_are_as_many_as_there_can_be(mode, tokens):
-    found = asked.rounds(tokens, 200, 40, OPTIONS, mode)
-    assert found[-1] == 1
-    assert found[0] >= (1 if mode == "refine" else tokens / 200)
-    assert len(found) >= (1 if tokens <= 200 else 2)
+def test_notes_are_written_with_the_fastest_profile_and_no_longer_than_is_kept_of_them(answerer, says):
+    few = replace(answerer, options=answerer.options.model_copy(update={"keep": 0.2}))
+    _, answer = told(few, TEXT, Request(profile="two", max_tokens=70))
+    beams = [(each["num_beams"], each["max_new_tokens"]) for each in says.settings]
+    assert set(beams[:-1]) == {(1, int(0.2 * answerer.prompter.room))}
+    assert beams[-1] == (2, 70)
+    assert answer.profile == "two"
+
+
+@pytest.mark.parametrize("text", ["Hello", "\u6f22\u5b57", "a b c d"])
+def test_a_word_or_two_are_no_document(answerer, says, text):
+    with pytest.raises(
+        DataError, match=f"'{text}' is [567] tokens long; there is nothing to summarise in fewer than 8"
+    ):
+        told(answerer, text, Request())
+    assert says.calls == []
+
+
+@pytest.mark.parametrize("said", ["", "Summary:", "\n\nText:"])
+def test_an_answer_without_a_word_is_an_error(answerer, says, monkeypatch, said):
+    monkeypatch.setattr(says, "said", lambda prompt, most: prompts.Generated(said, 5, True))
+    with pytest.raises(ModelError, match="the model answered without a word; try another model"):
+        told(answerer, TEXT, Request())
+
+
+def test_what_is_told_is_told_and_then_there_is_an_answer(answerer, says):
+    telling = Telling(answerer.answer(TEXT[:130], Request(max_tokens=60), limit.start()))
+    assert list(telling) == [TEXT[:60]]
+    assert telling.answer.text == "Sentence 0 tells of bee 0 and of its garden."

@@ -1,7 +1,7 @@
 """Whatever a model answers: all of the source is read, no call is too long, levels shrink, and origins are known."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from itertools import combinations, pairwise
 
 import pytest
@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from breviary.errors import DataError, ModelError
 from breviary.summarise import hierarchy, retrieval
+from breviary.summarise.levels import Asking
 
 WORD = re.compile(r"\w{1,6}|[^\w\s]")
 ROOM = 24
@@ -75,7 +76,23 @@ class Model:
 
 def summarise(text: str, model: Model, room: int = ROOM, **changes: object) -> hierarchy.Summary:
     begun = hierarchy.begin(text, options(**changes), room=room, offsets=offsets, similar=retrieval.tfidf)
-    return hierarchy.run(begun, model)
+    return run(begun, model)
+
+
+def run(begun: Asking, answer: Callable[[list[str]], list[str]]) -> hierarchy.Summary:
+    """What comes of `begun` where the model has nothing to tell on the way."""
+
+    def read(texts: list[str]) -> Generator[str, None, list[str]]:
+        yield "reading"
+        return answer(texts)
+
+    running, told = hierarchy.run(begun, read), list[str]()
+    while True:
+        try:
+            told.append(next(running))
+        except StopIteration as done:
+            assert set(told) == {"reading"}
+            return done.value
 
 
 def letters(text: str) -> str:
@@ -157,7 +174,7 @@ def test_every_level_is_shorter_than_the_one_below(sentences, keep):
     begun = hierarchy.begin(
         " ".join(SENTENCES[:sentences]), options(keep=keep), room=ROOM, offsets=offsets, similar=retrieval.tfidf
     )
-    made = hierarchy.run(begun, answer)
+    made = run(begun, answer)
     assert made.levels == len(sizes)
     assert all(after <= keep * before + 1 for before, after in pairwise(sizes))
 
@@ -231,7 +248,7 @@ def test_a_document_without_a_token_is_refused(mode, text):
 def test_a_model_that_drops_an_answer_is_an_error():
     with pytest.raises(ModelError, match="2 texts went in and 1 summaries came out"):
         begun = hierarchy.begin(" ".join(SENTENCES[:4]), options(), room=ROOM, offsets=offsets, similar=retrieval.tfidf)
-        hierarchy.run(begun, lambda texts: texts[1:])
+        run(begun, lambda texts: texts[1:])
 
 
 def test_the_same_text_gives_the_same_summary():

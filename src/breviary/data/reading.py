@@ -29,6 +29,11 @@ def parse(file: Path) -> Parsed:
     except OSError as error:
         raise DataError(f"{file}: cannot be read ({error.strerror}); mend its permissions, or leave it out") from None
     format_ = format_of(file)
-    reader = catalogue.resolve(FORMATS, format_)
     signatures.check(raw, format_, str(file))
-    return reader.parse(raw, str(file)) if raw.strip() else Parsed(text="")
+    return read(raw, format_, str(file))
+
+
+def read(raw: bytes, format_: str, name: str) -> Parsed:
+    """What `raw` holds, which is of `format_`; `name` stands in errors. Raises DataError where it is broken."""
+    reader = catalogue.resolve(FORMATS, format_)
+    return reader.parse(raw, name) if raw.strip() else Parsed(text="")

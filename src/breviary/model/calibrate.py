@@ -25,7 +25,7 @@ from breviary.model import cost, resolve
 from breviary.model.generate import generate
 from breviary.records import content_hash
 
-FORMAT = 1  # raise it when what is measured changes, so that old files in the cache are left behind
+FORMAT = 2  # raise it when what is measured changes, so that old files in the cache are left behind
 STEPS = 5  # tokens of a measurement after the first
 SHORT = 16  # tokens of a prompt that is next to none
 Clock = Callable[[], float]

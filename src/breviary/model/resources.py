@@ -65,8 +65,8 @@ def require(what: str, needed: Estimate, found: Memory) -> None:
 REMEDIES = {
     "weights": "choose compute.quantisation: nf4, compute.precision: bf16 or a smaller backbone",
     "adapter": "lower adapter.rank, or choose optimizer.kind: adamw_8bit",
-    "activations": "lower micro_batch (predict.batch_size, likelihood.batch_size) or prompt.max_tokens, or set "
-    "gradient_checkpointing: true",
+    "activations": "lower micro_batch (predict.batch_size, likelihood.batch_size, budget.batch_size) or "
+    "prompt.max_tokens, or set gradient_checkpointing: true",
     "logits": "lower micro_batch (predict.batch_size), prompt.max_summary_tokens or likelihood.text_tokens",
     "runtime": "close other programs",
 }

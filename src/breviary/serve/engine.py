@@ -59,17 +59,10 @@ class Engine:
         inside = Limit(due, time.perf_counter, job.began, lambda: job.stop.is_set() or time.perf_counter() > over)
         loaded = self.load(wanted.model or next(iter(self.models)))
         request = asked.Request(wanted.mode, wanted.profile, wanted.max_tokens)
-        answer = yield from _told(loaded.answerer.answer(wanted.text, request, inside))
-        yield Finished(answer=_as_json(answer, loaded.model))
-
-
-def _told(telling: asked.Told) -> Iterator[Event]:
-    while True:
-        try:
-            said = next(telling)
-        except StopIteration as done:
-            return done.value
-        yield Piece(text=said) if isinstance(said, str) else Progress(done=said.done, of=said.of)
+        telling = asked.Telling(loaded.answerer.answer(wanted.text, request, inside))
+        for said in telling:
+            yield Piece(text=said) if isinstance(said, str) else Progress(done=said.done, of=said.of)
+        yield Finished(answer=_as_json(telling.answer, loaded.model))
 
 
 def _as_json(answer: asked.Answer, model: Model) -> Answer:

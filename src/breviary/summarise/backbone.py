@@ -31,14 +31,28 @@ def shape(base: Path = BASE) -> dict[str, Any]:
     return artifacts.read_json(base)["config"]
 
 
-def load(params: config.Params, adapter: Path | None, what: str, needed: memory.Estimate, base: Path = BASE) -> Any:
+def load(
+    params: config.Params,
+    adapter: Path | None,
+    what: str,
+    needed: memory.Estimate,
+    base: Path = BASE,
+    *,
+    merged: bool = False,
+) -> Any:
     """The backbone whose record is at `base`, with `adapter` if there is one, ready for `what`.
+
+    `merged` adds the adapter to the weights, where these are fp32: writing takes less time without two more products a
+    layer, and the logits are the same but for rounding. Other weights are too coarse to hold an update.
 
     Raises ResourceError before anything is loaded where memory will not do.
     """
     resources.require(what, needed, resources.available())
     compute.prepare(params.section("runtime", config.Runtime))
-    model = compute.load(resolve.folder(base), params.section("compute", compute.Options))
+    options = params.section("compute", compute.Options)
+    model = compute.load(resolve.folder(base), options)
     if adapter:
         model = adapt.load(model, adapter, resolve.identity(base), trainable=False)
+        if merged and (options.precision, options.quantisation) == ("fp32", "none"):
+            model = model.merge_and_unload()
     return model.eval()

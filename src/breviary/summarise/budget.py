@@ -8,7 +8,8 @@ error that says what would be needed.
 
 `expected` counts every token that may be written, so that most summaries end earlier. A share of the time (`reserve`)
 is kept back for what a machine does besides. Several calls (chunks of a long document, and what merges them) are
-planned together: all are shortened alike, and each is told by when it must end to leave the others theirs.
+planned together: all are shortened alike, and each is told by when it must end to leave the others theirs. A call may
+name its own profile, whatever the plan takes for the others.
 `model/guard.py` then holds what was planned.
 """
 
@@ -46,7 +47,7 @@ class Profile(config.Options):
 class Options(config.Options):
     """Section `budget`: how summaries are written on request (not those of `predict`, which tables compare)."""
 
-    profiles: dict[str, Profile] = Field(min_length=1)  # the best first
+    profiles: dict[str, Profile] = Field(min_length=1)  # the best first; the last writes what is summarised again
     profile: str  # the best that may be used unless a request says otherwise
     max_tokens: int = Field(ge=1)  # of a summary, unless a request says otherwise
     max_ms: int | None = Field(ge=1)  # for a summary, unless a request says otherwise; null: no limit
@@ -90,12 +91,14 @@ class Call:
     prompts: int
     tokens: int
     new_tokens: int
+    profile: str | None = None  # in which it is written; None: the plan's
 
 
 @dataclass(frozen=True)
 class Planned:
     """What one call is given."""
 
+    profile: str
     max_new_tokens: int
     expected_ms: float
     until_ms: float | None  # after the request, by when it must have ended; None: no limit
@@ -105,7 +108,7 @@ class Planned:
 class Plan:
     """A profile, and a length and an end for every call."""
 
-    profile: str
+    profile: str  # of the summary
     calls: list[Planned]
     expected_ms: float  # of all calls, if every one writes all it may
     lowered: str  # what was given up for the time: better profiles, length; empty if nothing
@@ -148,7 +151,8 @@ def plan(
 
 def unhurried(profile: str, calls: Sequence[Call]) -> Plan:
     """The plan where there is no limit of time: `profile`, and every call at full length. Nothing is estimated."""
-    return Plan(profile, [Planned(call.new_tokens, math.nan, None) for call in calls], math.nan, "")
+    made = [Planned(call.profile or profile, call.new_tokens, math.nan, None) for call in calls]
+    return Plan(profile, made, math.nan, "")
 
 
 def _with_ends(made: Plan, until: float) -> Plan:
@@ -176,9 +180,11 @@ def _planned(cost: Cost, profile: str, calls: Sequence[Call], share: float, min_
     """The plan that gives each call this share of its tokens, `min_tokens` at least where it wants as many."""
     found = []
     for call in calls:
+        name = call.profile or profile
         length = max(int(share * call.new_tokens), min(min_tokens, call.new_tokens), 1)
-        reading = cost.reading(profile, call.prompts, call.tokens)
-        found.append(Planned(length, reading + cost.writing(profile, call.prompts, call.tokens, length), None))
+        reading = cost.reading(name, call.prompts, call.tokens)
+        expected = reading + cost.writing(name, call.prompts, call.tokens, length)
+        found.append(Planned(name, length, expected, None))
     return Plan(profile, found, sum(each.expected_ms for each in found), "")
 
 

@@ -12,7 +12,7 @@ from breviary import artifacts, config
 from breviary.data import prompts
 from breviary.data.prompts import Generated, Prompt
 from breviary.data.tokens import Tokenizer
-from breviary.model import compute, resolve
+from breviary.model import compute, memory, resolve
 from breviary.model.cost import Cost
 from breviary.model.limit import Limit
 from breviary.summarise import backbone, budget, ending
@@ -81,7 +81,7 @@ class Writer:
         from breviary.model import generate, guard
 
         plan = self.plan(prompt, limit, profile, max_tokens)
-        settings, inside = self.settings(plan, limit)
+        settings, inside = self.settings(plan.calls[-1], limit)
         watch = guard.Guard(inside)
         (made,) = generate.generate(self.model, self.tokenizer, [prompt], settings, self.seed, watch)
         return self._written(made, plan, limit, max_tokens)
@@ -96,7 +96,7 @@ class Writer:
         from breviary.model import stream
 
         plan = self.plan(prompt, limit, profile, max_tokens)
-        settings, inside = self.settings(plan, limit)
+        settings, inside = self.settings(plan.calls[-1], limit)
         pieces = stream.stream(self.model, self.tokenizer, prompt, settings, inside, self.seed)
         return self._streamed(pieces, plan, limit, max_tokens)
 
@@ -106,11 +106,10 @@ class Writer:
         made = yield from pieces
         return self._written(made, plan, limit, max_tokens)
 
-    def settings(self, plan: budget.Plan, limit: Limit) -> tuple[dict[str, Any], Limit]:
-        """The settings of the plan, and the part of the limit that writing may take."""
-        until = plan.calls[-1].until_ms
-        chosen = budget.settings(self.options.profiles[plan.profile], plan.max_new_tokens)
-        return chosen, limit if until is None else limit.within(until)
+    def settings(self, call: budget.Planned, limit: Limit) -> tuple[dict[str, Any], Limit]:
+        """The settings of a planned call, and the part of the limit that it may take."""
+        chosen = budget.settings(self.options.profiles[call.profile], call.max_new_tokens)
+        return chosen, limit if call.until_ms is None else limit.within(call.until_ms)
 
     def _written(self, made: Generated, plan: budget.Plan, limit: Limit, max_tokens: int | None) -> Written:
         allowed = max_tokens or self.options.max_tokens
@@ -136,6 +135,24 @@ def _stopped(made: Generated, plan: budget.Plan, limit: Limit) -> Literal["end",
     if made.tokens >= plan.max_new_tokens:
         return "tokens"
     return "cancelled" if limit.cancelled() else "time"
+
+
+def loaded(params: config.Params, adapter: Path | None, base: Path = backbone.BASE, best: str | None = None) -> Any:
+    """The backbone whose record is at `base`, with `adapter` if there is one, ready for requests of any profile from
+    `best` on; without `best`, of any profile at all.
+
+    Raises ResourceError before anything is loaded where memory will not do, ConfigError for an unknown profile.
+    """
+    options = params.section("budget", budget.Options)
+    asked = budget.allowed(options, best) if best else list(options.profiles)
+    needed = memory.for_requests(
+        backbone.shape(base),
+        params.section("compute", compute.Options),
+        params.section("prompt", prompts.Options),
+        options,
+        asked,
+    )
+    return backbone.load(params, adapter, "summarising on request", needed, base, merged=True)
 
 
 def writer(

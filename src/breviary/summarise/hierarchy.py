@@ -13,8 +13,8 @@ Recursive summarisation of books is Wu et al. 2021, arXiv:2109.10862; map-reduce
 gave to the two ways of doing it.
 """
 
-from collections.abc import Callable
-from typing import Literal
+from collections.abc import Callable, Generator
+from typing import Literal, TypeVar
 
 from pydantic import Field
 
@@ -24,6 +24,7 @@ from breviary.errors import ModelError
 from breviary.summarise import extract, map_reduce, refine, retrieval, truncate
 from breviary.summarise.levels import Asking, Given, Summary
 
+Told = TypeVar("Told")
 Mode = Literal["truncate", "map_reduce", "refine", "extract"]
 MODES: dict[Mode, Callable[[str, Given], Asking]] = {
     "truncate": truncate.asking,
@@ -65,14 +66,19 @@ def begin(text: str, options: Options, *, room: int, offsets: Offsets, similar: 
     return MODES[options.mode](text, given)
 
 
-def run(asking: Asking, summarise: Callable[[list[str]], list[str]]) -> Summary:
-    """What comes of `asking` when `summarise` answers. Raises ModelError where it does not answer every text."""
-    answers: list[str] | None = None
+def run(
+    asking: Asking, read: Callable[[list[str]], Generator[Told, None, list[str]]]
+) -> Generator[Told, None, Summary]:
+    """What comes of `asking` when `read` answers, which may yield what it has to tell on the way.
+
+    Raises ModelError where it does not answer every text.
+    """
+    texts = next(asking)
     while True:
-        try:
-            texts = next(asking) if answers is None else asking.send(answers)
-        except StopIteration as done:
-            return done.value
-        answers = summarise(texts)
+        answers = yield from read(texts)
         if len(answers) != len(texts):
             raise ModelError(f"{len(texts)} texts went in and {len(answers)} summaries came out")
+        try:
+            texts = asking.send(answers)
+        except StopIteration as done:
+            return done.value
