@@ -14,9 +14,9 @@
 and a tenth on top for fragmentation. Generation keeps keys and values instead: 2 e kv a token and layer.
 
 Against measured peaks (`python -m bench.training`): SmolLM2-135M in fp32, rank 32, 4 x 512 tokens, 128 of them labels:
-4.5 GB without and 4.9 with dropout, estimated 4.0. Mistral-7B in nf4, rank 32, 3 x 1,280 tokens with checkpointing: 11.3
-GB in the loop of the first source system, which does not fuse; estimated 8.3. A guide to a fifth, not a bound: dropout
-and what the allocator holds back are not in it.
+4.5 GB without and 4.9 with dropout, estimated 4.0. Mistral-7B in nf4, rank 32, 3 x 1,280 tokens with checkpointing:
+11.3 GB in the loop of the first source system, which does not fuse; estimated 8.3. A guide to a fifth, not a bound:
+dropout and what the allocator holds back are not in it.
 """
 
 from collections.abc import Mapping, Sequence
