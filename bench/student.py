@@ -23,7 +23,7 @@ from typing import Any
 
 import click
 
-from bench.long import OPTIONS, read
+from bench.long import read
 from breviary import artifacts, config
 from breviary.evaluate import measured
 from breviary.evaluate.measured import Texts
@@ -91,7 +91,7 @@ def work(pipe: Connection, name: str) -> None:
             generate = summariser.writer(params, model, prompter.tokenizer, options)
             mode = "truncate" if task[2] == "short" else "map_reduce"
             long = longform.Summariser(
-                prompter, generate, hierarchy.Options.model_validate(OPTIONS), options.batch_size
+                prompter, generate, params.section("hierarchy", hierarchy.Options), options.batch_size
             )
             pipe.send({key: each.text for key, each in long.summarise_all(task[1], mode=mode).items()})
 

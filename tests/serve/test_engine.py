@@ -4,7 +4,6 @@ import asyncio
 from functools import partial
 
 import pytest
-import torch
 
 from breviary import config
 from breviary.errors import ConfigError
@@ -13,6 +12,7 @@ from breviary.serve.desk import Desk
 from breviary.serve.engine import Engine
 from breviary.serve.schema import Asked, Failed, Finished, Progress
 from breviary.summarise import asked
+from tests.talking import teach
 
 TEXT = "The old wall was built by hand. " * 30
 SAID = "Bees dance. A wall stood here once; of it we know next to nothing. "
@@ -48,17 +48,8 @@ def test_it_offers_what_there_is_and_what_each_is(engine):
 
 @pytest.fixture
 def talking(engine, monkeypatch) -> Engine:
-    """Its model says `SAID`, whatever it reads: random weights write no words."""
     writer = engine.load("phase1").answerer.writer
-    ids, plain = writer.tokenizer.encode(SAID), writer.model.forward
-
-    def forward(*args, **more):
-        made = plain(*args, **more)
-        made.logits = torch.full_like(made.logits, -20.0)
-        made.logits[:, -1, ids[made.past_key_values.get_seq_length() % len(ids)]] = 0.0
-        return made
-
-    monkeypatch.setattr(writer.model, "forward", forward)
+    teach(monkeypatch, writer.model, writer.tokenizer, SAID)
     return engine
 
 

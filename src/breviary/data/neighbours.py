@@ -82,6 +82,7 @@ class Columns:
         self._scores = torch.full((columns, width), -torch.inf)
         self._rows = torch.zeros(columns, width, dtype=torch.int64)
         self._filled = torch.zeros(columns, dtype=torch.int64)
+        self._least = torch.full((columns,), -torch.inf)  # what must be beaten: the k-th best when last sorted
 
     def add(self, found: Float[Tensor, "rows columns"], start: int) -> None:
         """Take in the scores of the rows from `start` on, at most `size` of them."""
@@ -106,7 +107,7 @@ class Columns:
 
         A later row must be better, not as good, to displace an earlier one.
         """
-        rows, columns = (found > self._scores[:, self._k - 1]).nonzero(as_tuple=True)
+        rows, columns = (found > self._least).nonzero(as_tuple=True)
         columns, order = columns.sort(stable=True)
         return rows[order], columns, torch.bincount(columns, minlength=found.shape[1])
 
@@ -115,6 +116,7 @@ class Columns:
         self._rows[:, : self._k] = self._rows.gather(1, places)
         self._scores[:, : self._k], self._scores[:, self._k :] = scores, -torch.inf
         self._filled.clamp_(max=self._k)
+        self._least = scores[:, -1]
 
 
 def ranked(

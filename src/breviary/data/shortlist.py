@@ -178,7 +178,8 @@ def _heaviest(side: Passages, other: Passages) -> Any:
     within = shared[words.indices]
     owners = np.repeat(np.arange(words.shape[0]), np.diff(words.indptr))[within]
     terms, weights = words.indices[within], words.data[within]
-    kept = neighbours.ranked(*(torch.from_numpy(each) for each in (owners, weights, terms)), TERMS).numpy()
+    whose, how_much, which = (torch.from_numpy(each) for each in (owners, weights, terms))
+    kept = neighbours.ranked(whose, how_much, which, TERMS).numpy()
     return normalize(csr_matrix((weights[kept], (owners[kept], terms[kept])), shape=words.shape))
 
 
