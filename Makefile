@@ -5,7 +5,7 @@ ARMS ?= main
 SEEDS ?= 17,18,19
 COUNT ?= 50
 SEED ?= 1
-SECONDS_EACH ?= 60
+FUZZ ?= 60
 ROWS ?= ../shared/data/papers.jsonl.gz
 
 SHELL := /bin/bash
@@ -45,9 +45,9 @@ bench: $(INSTALLED) ## Speed and memory beside TRL and PEFT, and what each stage
 faults: $(INSTALLED) ## Break the pipeline on purpose and see that it recovers: hours; COUNT=50 SEED=1
 	python -m bench.faults --count $(COUNT) --seed $(SEED)
 
-fuzz: $(INSTALLED) ## Feed every reader with damaged input; SECONDS_EACH=60
+fuzz: $(INSTALLED) ## Search every reader for inputs that crash it: FUZZ=60 seconds of a processor for each
 	python -m pip install --quiet --constraint constraints.txt --editable '.[dev,fuzz]'
-	python -m bench.fuzz --seconds $(SECONDS_EACH)
+	python -m bench.fuzz --seconds $(FUZZ)
 
 scale: $(INSTALLED) ## The tables of docs/SCALE.md, from their formulae
 	python -m bench.scale --write
@@ -80,7 +80,7 @@ lock: .venv/bin/python ## Pin all transitive dependencies again (UPGRADE=1 takes
 	python tools/portable.py constraints.txt
 
 clean: ## Remove .venv and the workspace's outputs; keep what is dear: .dvc/cache and .mlflow
-	rm -rf .venv .pytest_cache .ruff_cache .import_linter_cache .hypothesis src/*.egg-info
+	rm -rf .venv .fuzz .pytest_cache .ruff_cache .import_linter_cache .hypothesis src/*.egg-info
 	find src stages tests tools -name __pycache__ -type d -prune -exec rm -rf {} +
 	git clean -fdXq data models reports
 
