@@ -23,7 +23,7 @@ from breviary.learn.anchors import Anchor
 from breviary.learn.objective import Given
 from breviary.model import adapt, compute, generate, optimizer, resolve
 from breviary.records import Document
-from breviary.summarise import backbone, predictions
+from breviary.summarise import backbone, predictions, summariser
 from breviary.summarise.backbone import BASE
 
 ADAPTER, DOCUMENTS = Path("models/phase3"), Path("data/documents.jsonl")
@@ -67,28 +67,28 @@ def fishers(params: config.Params, rounds: int) -> dict[str, Any]:
 
 
 def predicting(params: config.Params, rounds: int) -> dict[str, Any]:
-    """Seconds of one batch beside one `generate` after another, by greedy decoding; and whether the texts are one."""
+    """Seconds of `predict` beside PEFT's model asked for one text after another; how many greedy texts agree."""
     tokenizer = backbone.prompter(params).tokenizer
-    model = _adapted(params, trainable=False).eval()
+    plain, ours = _adapted(params, trainable=False).eval(), summariser.loaded(params, ADAPTER)
     options = params.section("predict", predictions.Options).model_copy(update={"max_new_tokens": NEW})
     settings = predictions.generation(options)
     found = {}
     for size in PROMPTS:
         prompts = _prompts(params, size)
-        together, alone = [], []
+        texts: dict[str, list[Generated]] = {}
         arms = {
-            "one_by_one": lambda prompts=prompts, into=alone: into.extend(
-                generate.generate(model, tokenizer, [each], settings)[0] for each in prompts
+            "one_by_one": lambda prompts=prompts, texts=texts: texts.update(
+                alone=[generate.generate(plain, tokenizer, [each], settings)[0] for each in prompts]
             ),
-            "batch": lambda prompts=prompts, into=together: into.extend(
-                generate.generate(model, tokenizer, prompts, settings)
+            "predict": lambda prompts=prompts, texts=texts: texts.update(
+                batch=generate.generate(ours, tokenizer, prompts, settings)
             ),
         }
         taken = spent.rounds(arms, rounds, warm=False)
         found[str(size)] = {name: spent.seconds(each) for name, each in taken.items()} | {
             "prompt_tokens": sum(len(each.ids) for each in prompts),
-            "faster": spent.ratio(taken["one_by_one"], taken["batch"]),
-            "same_texts": sum(map(_same, alone[-size:], together[-size:])),
+            "faster": spent.ratio(taken["one_by_one"], taken["predict"]),
+            "same_texts": sum(map(_same, texts["alone"], texts["batch"])),
         }
     return found
 

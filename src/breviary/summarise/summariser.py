@@ -21,7 +21,7 @@ def loaded(params: config.Params, adapter: Path | None, base: Path = backbone.BA
     arithmetic = params.section("compute", compute.Options)
     prompting = params.section("prompt", prompts.Options)
     needed = memory.for_prediction(backbone.shape(base), arithmetic, prompting, options)
-    return backbone.load(params, adapter, "generation", needed, base)
+    return backbone.load(params, adapter, "generation", needed, base, merged=True)
 
 
 def generator(
