@@ -19,7 +19,7 @@ def loaded(tiny: Any, adapter: Path, precision: Any, *, merged: bool) -> Any:
         "compute": Options(precision=precision, quantisation="none"),
     }
     needed = memory.Estimate(0, 0, 0, 0, 0)
-    return backbone.load(config.Params(sections, {}), adapter, "a test", needed, tiny.record, merged=merged)
+    return backbone.load(config.Params({}, sections), adapter, "a test", needed, tiny.record, merged=merged)
 
 
 @pytest.fixture
