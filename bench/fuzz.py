@@ -79,7 +79,7 @@ def _search(name: str, seconds: int) -> None:
     import atheris
 
     with atheris.instrument_imports(  # pyright: ignore[reportAttributeAccessIssue]
-        include=["breviary.data", "breviary.config", "pypdf", "trafilatura", "ruamel"]
+        include=["breviary", "pypdf", "trafilatura", "ruamel"]
     ):
         from bench.readers import READERS, mutants
 
