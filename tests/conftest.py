@@ -29,14 +29,16 @@ class Tiny:
         """A copy of the backbone that a test may change, in fp32."""
         return copy.deepcopy(self.loaded)
 
-    def adapted(self, *, rank: int = 4, dropout: float = 0.0, double: bool = False, seed: int = 0) -> Any:
+    def adapted(
+        self, *, rank: int = 4, dropout: float = 0.0, double: bool = False, seed: int = 0, fused: bool = True
+    ) -> Any:
         """A copy with a fresh LoRA adapter on two kinds of layer, in training mode."""
         from breviary.model import adapt
         from breviary.model.adapters import lora
 
         targets = ["q_proj", "down_proj"]
         options = lora.Options(kind="lora", rank=rank, alpha=2.0 * rank, dropout=dropout, targets=targets)
-        model = adapt.create(self.model(), options, seed)
+        model = (adapt.create if fused else adapt.plain)(self.model(), options, seed)
         return (model.double() if double else model).train()
 
 

@@ -37,18 +37,18 @@ def test_logistic_regression_has_its_known_fisher() -> None:
 
 @pytest.mark.slow
 def test_it_is_that_of_gradients_for_each_example(tiny: Any, accelerator: Any) -> None:
-    """Against torch.func: the gradients of all examples at once, by vmap, through transformers' own forward."""
+    """Against torch.func: the gradients of all examples at once, by vmap, through the libraries' own forward."""
     draw = torch.Generator().manual_seed(5)
     ids = torch.randint(256, (6, 20), generator=draw)
-    model = trained(tiny.adapted(double=True))
-    model.base_model.model.set_attn_implementation("eager")
+    model, theirs = (trained(tiny.adapted(double=True, fused=fused)) for fused in (True, False))
+    theirs.base_model.model.set_attn_implementation("eager")
     rows = [Row(f"e{index}", row[:12].tolist(), row[12:].tolist()) for index, row in enumerate(ids)]
     weights = {name: weight.detach() for name, weight in adapt.trainable(model).items()}
     mask = torch.full((20, 20), float("-inf"), dtype=torch.float64).triu(1)[None, None]
 
     def log_likelihood(weights: dict[str, Tensor], one: Tensor) -> Tensor:
         inputs = {"input_ids": one[None], "attention_mask": mask, "use_cache": False}
-        logits = torch.func.functional_call(model, weights, kwargs=inputs).logits
+        logits = torch.func.functional_call(theirs, weights, kwargs=inputs).logits
         return -nn.functional.cross_entropy(logits[0, 11:-1], one[12:], reduction="sum")
 
     gradients = torch.func.vmap(torch.func.grad(log_likelihood), (None, 0))(weights, ids)
