@@ -16,7 +16,7 @@ TARGET = "chunk"
 CODE = ("stages/chunk.py", "src/breviary/data/chunks.py")
 PATIENCE = 1800.0  # seconds: a busy machine must not fail a test
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(0)]  # a starved machine takes an hour over them
 
 
 @contextmanager
