@@ -117,9 +117,9 @@ class Answerer:
         return tokens
 
     def _answer(self, found: Summary, calls: Calls) -> Answer:
-        ended = ending.fit(found.text, calls.most, self.prompter.tokenizer.count, finished=calls.finished)
-        if not ended.text:
+        if not any(map(str.isalnum, found.text)):
             raise ModelError("the model answered without a word; try another model, or ask for more tokens")
+        ended = ending.fit(found.text, calls.most, self.prompter.tokenizer.count, finished=calls.finished)
         return Answer(
             text=ended.text,
             sentences=_kept(found.sentences, ended.text),
