@@ -2,6 +2,9 @@
 
 import json
 import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -143,3 +146,21 @@ def test_runs_go_to_where_they_were_meant_to(project: Path, monkeypatch: pytest.
     assert store.destination(only) == "http://127.0.0.1:1"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///elsewhere.db")
     assert store.destination(only) == "sqlite:///elsewhere.db"
+
+
+@pytest.mark.slow
+def test_a_store_whose_making_was_cut_short_is_made_again(tmp_path: Path) -> None:
+    """Killed while MLflow makes its tables, as an uploader that takes too long is."""
+    place = tmp_path / "mlflow.db"
+    making = (
+        "import os, signal, sqlalchemy, sys; from breviary.tracking import store\n"
+        "def dies(connection, cursor, statement, *rest):\n"
+        "    if 'model_version_tags' in statement: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "sqlalchemy.event.listen(sqlalchemy.engine.Engine, 'before_cursor_execute', dies)\n"
+        "store.connect(sys.argv[1])\n"
+    )
+    where = f"sqlite:///{place}"
+    killed = subprocess.run([sys.executable, "-c", making, where], cwd=tmp_path, capture_output=True, check=False)
+    assert killed.returncode == -signal.SIGKILL and not place.exists()
+    assert store.connect(where).client.search_experiments()
+    assert [path.name for path in tmp_path.glob("*mlflow.db*")] == ["mlflow.db"]

@@ -20,6 +20,7 @@ from breviary.tracking.spool import Spool, home, uri
 __all__ = ["Connection", "connect", "destination", "find", "upload", "uri"]
 
 EXPERIMENT = "breviary"
+SQLITE = "sqlite:///"
 BATCH = 1000  # metrics a request, MLflow's own limit
 LONGEST = 500  # characters of a parameter shown as such; a longer value stands in params.json only
 PATIENCE = {  # the client's own defaults wait for minutes
@@ -53,6 +54,7 @@ def connect(where: str) -> Connection:
     name = os.environ.get("MLFLOW_EXPERIMENT_NAME", EXPERIMENT)
     with locked(home() / "store.lock"), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*``noload`` loader strategy")  # MLflow's use of SQLAlchemy 2.1
+        _make(where)
         client = MlflowClient(tracking_uri=where, registry_uri=where)
         experiment = client.get_experiment_by_name(name)
         if experiment is None:
@@ -64,6 +66,20 @@ def connect(where: str) -> Connection:
                 if experiment is None:
                     raise
         return Connection(client, experiment.experiment_id, where)
+
+
+def _make(where: str) -> None:
+    """Make a SQLite store that is not there yet, whole or not at all.
+
+    MLflow makes its tables in some forty steps. A process that is killed between two of them, as an uploader is that
+    takes too long, leaves a file on which each later connection fails.
+    """
+    from mlflow import MlflowClient
+
+    path = Path(where.removeprefix(SQLITE))
+    if where.startswith(SQLITE) and not path.exists():
+        with artifacts.atomic(path) as temporary:
+            MlflowClient(tracking_uri=f"{SQLITE}{temporary}").search_experiments(max_results=1)
 
 
 def destination(spool: Spool) -> str:
