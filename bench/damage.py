@@ -63,10 +63,15 @@ def differences(clone: Clone, before: State) -> Iterator[str]:
 
 def strays(clone: Clone, before: State) -> list[str]:
     """Files that were not there before the fault, and objects in the cache that are none."""
-    added = set(_files(clone.folder)) - before.files
+    added = {name for name in set(_files(clone.folder)) - before.files if not _settling(name)}
     return sorted(added) + sorted(
         path.relative_to(clone.folder).as_posix() for path in clone.cache.rglob("*.tmp") if path.is_file()
     )
+
+
+def _settling(name: str) -> bool:
+    """An empty lock beside the spool of a run that is gone: a later stage sweeps it up, once it is a minute old."""
+    return name.startswith(".mlflow/spool/") and name.endswith(".lock")
 
 
 def damaged(cache: Path) -> Iterator[str]:

@@ -38,7 +38,7 @@ def summary(text: str, coverage: float) -> Summary:
 
 def test_modes_are_compared_document_by_document() -> None:
     source = "Tides rise. Bread bakes. Snow falls. Bees hum. Clocks tick. Glass breaks."
-    documents = dict.fromkeys("abc", (source, "Bees hum."))
+    documents: dict[str, tuple[str, str]] = dict.fromkeys("abc", (source, "Bees hum."))
     flat = long.scores({name: summary("Tides rise.", 0.3) for name in documents}, documents)
     whole = long.scores({"a": summary("Bees hum.", 1.0), "b": summary("Bees.", 1.0), "c": summary("", 1.0)}, documents)
     found = long.compared("talks", {"truncate": flat, "map_reduce": whole})

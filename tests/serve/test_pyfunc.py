@@ -89,7 +89,7 @@ def test_peft_loads_the_same_folder(
     ids = torch.tensor([[5, 6, 7]])
     theirs = PeftModel.from_pretrained(tiny.model(), str(folder)).eval()(ids).logits
     ours = adapt.load(tiny.model(), Path("models/phase3"), tiny.identity, trainable=False).eval()(ids).logits
-    assert torch.equal(theirs, ours)
+    torch.testing.assert_close(theirs, ours, rtol=1e-5, atol=1e-6)  # ours is fused
 
 
 def test_what_cannot_be_asked_is_refused(version: versions.Version, connection: Connection, tmp_path: Path) -> None:
