@@ -26,6 +26,7 @@ from breviary.data import batches
 from breviary.data.batches import Row
 from breviary.errors import SHOWN, TrainingError
 from breviary.learn.forward import forward
+from breviary.learn.surprise import surprise
 
 Item = TypeVar("Item")
 
@@ -103,7 +104,7 @@ def log_likelihood(model: Any, row: Row, pad: int, accelerator: Accelerator) -> 
     """log p(target | prompt) of one example in nats, summed over its tokens, in the arithmetic of training."""
     with accelerator.autocast():
         step = forward(model, batches.collate([row], pad).to(accelerator.device))
-    return -nn.functional.cross_entropy(step.logits, step.targets, reduction="sum")
+    return -surprise(step.logits, step.targets).sum()
 
 
 @contextmanager

@@ -24,6 +24,7 @@ from breviary.learn.constrained import Constraint
 from breviary.learn.curriculum import Options
 from breviary.learn.forward import forward
 from breviary.learn.objective import Objective
+from breviary.learn.surprise import surprise
 from breviary.model import adapt, optimizer
 
 Log = Callable[[dict[str, float], int], None]  # values and the step that they belong to
@@ -226,7 +227,7 @@ def loss(model: Any, rows: Sequence[Row], micro_batch: int, pad: int, accelerato
     summed, tokens = 0.0, 0
     for batch in batches.micro_batches(rows, micro_batch, pad):
         step = forward(model, batch.to(accelerator.device))
-        summed += float(torch.nn.functional.cross_entropy(step.logits, step.targets, reduction="sum"))
+        summed += float(surprise(step.logits, step.targets).sum())
         tokens += batch.target_tokens
     model.train(was_training)
     return summed / tokens

@@ -1,5 +1,7 @@
 """One forward pass of a micro-batch: training, Fisher and likelihood all go through here."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,18 +25,17 @@ class Step:
 
 
 def forward(model: Any, batch: Batch) -> Step:
-    """One forward pass; the output head runs on the last columns alone, where the labels are."""
+    """One forward pass; the output head runs where the labels are, and nowhere else."""
     positions = (batch.mask.cumsum(-1) - 1).clamp(min=0)
-    labels = batch.targets.shape[1]
-    output = model(
-        input_ids=batch.input_ids,
-        attention_mask=batch.mask,
-        position_ids=positions,
-        logits_to_keep=labels,
-        use_cache=False,
-    )
     kept = batch.targets != IGNORED
-    logits = output.logits[kept]
+    with _head_on(model, kept):
+        logits = model(
+            input_ids=batch.input_ids,
+            attention_mask=batch.mask,
+            position_ids=positions,
+            logits_to_keep=kept.shape[1],
+            use_cache=False,
+        ).logits
     rows = kept.nonzero()[:, 0]
     return Step(
         logits=logits.to(torch.promote_types(logits.dtype, torch.float32)),
@@ -44,3 +45,17 @@ def forward(model: Any, batch: Batch) -> Step:
         taught=None if batch.taught is None else Taught(batch.taught.ids[kept], batch.taught.log_p[kept]),
         weights=None if batch.weights is None else batch.weights[rows],
     )
+
+
+@contextmanager
+def _head_on(model: Any, kept: Bool[Tensor, "batch labels"]) -> Iterator[None]:
+    """Inside, the output head reads the hidden states that are `kept`, of the last columns that it is given.
+
+    The model selects whole columns (`logits_to_keep`), and rows have labels of unlike number.
+    """
+    head = getattr(model, "module", model).get_output_embeddings()  # `module`: inside what makes it run on many devices
+    handle = head.register_forward_pre_hook(lambda _, given: (given[0][kept],))
+    try:
+        yield
+    finally:
+        handle.remove()

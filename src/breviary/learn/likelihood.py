@@ -6,17 +6,17 @@ The forward pass is that of training (`forward.py`), so that nats a token are th
 caller's: hand over a model in evaluation mode.
 
 A batch holds at most `POSITIONS` target positions, whatever its rows: logits are the largest tensor (a vocabulary for
-each position), and there are three copies of them. One row with more targets than that goes alone.
+each position). One row with more targets than that goes alone.
 """
 
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
-from torch.nn import functional
 
 from breviary.data.batches import Row, collate
 from breviary.learn.forward import forward
+from breviary.learn.surprise import surprise
 
 POSITIONS = 1024  # with 49,152 words 0.6 GB of logits
 
@@ -27,8 +27,8 @@ def nats(model: Any, rows: Sequence[Row], *, batch_size: int, pad: int) -> Itera
         batch = collate(planned, pad).to(model.device)
         with torch.inference_mode():
             step = forward(model, batch)
-            surprise = functional.cross_entropy(step.logits, step.targets, reduction="none").double()
-            summed = surprise.new_zeros(len(planned)).index_add(0, step.rows, surprise)
+            each = surprise(step.logits, step.targets).double()
+            summed = each.new_zeros(len(planned)).index_add(0, step.rows, each)
         yield dict(zip(batch.examples, summed.tolist(), strict=True))
 
 

@@ -9,13 +9,13 @@
                       2 mlp                   gate and up; their product is made again
                       rank a layer            what the factors A made of its input
                   with checkpointing: width a layer, and the whole of one layer at a time
-    logits        4 fp32 copies over the vocabulary (all, those with a label, log-softmax, gradient), at labels alone
+    logits        3 fp32 copies over the vocabulary (they, their gradient, and that of one more term), at labels alone
     runtime       Python, torch and their buffers, and one dequantised matrix
 and a tenth on top for fragmentation. Generation keeps keys and values instead: 2 e kv a token and layer.
 
 Against measured peaks (`python -m bench.training`): SmolLM2-135M in fp32, rank 32, 4 x 512 tokens, 128 of them labels:
-4.5 GB without and 4.9 with dropout, estimated 4.0. Mistral-7B in nf4, rank 32, 3 x 1,280 tokens with checkpointing:
-11.3 GB in the loop of the first source system, which does not fuse; estimated 8.3. A guide to a fifth, not a bound:
+4.3 GB without and 4.7 with dropout, estimated 3.8. Mistral-7B in nf4, rank 32, 3 x 1,280 tokens with checkpointing:
+11.3 GB in the loop of the first source system, which does not fuse; estimated 8.2. A guide to a fifth, not a bound:
 dropout and what the allocator holds back are not in it.
 """
 
@@ -117,7 +117,7 @@ def training(
         weights=weights(shape, precision=precision, quantisation=quantisation),
         adapter=trained * (4 + 4 + STATE_BYTES[optimizer]),
         activations=tokens * kept,
-        logits=micro_batch * max_summary_tokens * shape.vocab * 4 * 4,
+        logits=micro_batch * max_summary_tokens * shape.vocab * 4 * 3,
         runtime=_runtime(shape, precision, quantisation),
     )
 
@@ -147,7 +147,7 @@ def scoring(
         weights=weights(shape, precision=precision, quantisation=quantisation),
         adapter=0,
         activations=batch * max_tokens * (8 * shape.width + 3 * wide * shape.mlp),  # one layer at a time
-        logits=positions * shape.vocab * 4 * 3,
+        logits=positions * shape.vocab * 4 * 2,
         runtime=_runtime(shape, precision, quantisation),
     )
 

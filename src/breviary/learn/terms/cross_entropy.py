@@ -8,7 +8,6 @@ and n is the number of targets and not the sum of w, so that the gradient does n
 The logits come already shifted and only where a label is (`Step`), so there is nothing here to get wrong by one.
 """
 
-import torch.nn.functional as F
 from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
@@ -16,6 +15,7 @@ from torch import Tensor
 from breviary import config
 from breviary.learn.forward import Step
 from breviary.learn.objective import Given, Term
+from breviary.learn.surprise import surprise
 
 
 class Options(config.Options):
@@ -31,6 +31,5 @@ def build(options: Options, given: Given) -> Term:
 
 def term(step: Step) -> Float[Tensor, ""]:
     """Mean negative log-likelihood of the targets."""
-    if step.weights is None:
-        return F.cross_entropy(step.logits, step.targets)
-    return (step.weights * F.cross_entropy(step.logits, step.targets, reduction="none")).mean()
+    each = surprise(step.logits, step.targets)
+    return (each if step.weights is None else step.weights * each).mean()

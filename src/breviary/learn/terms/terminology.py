@@ -18,7 +18,6 @@ are marked, by about emphasis * b / (a + b).
 
 from functools import partial
 
-import torch.nn.functional as F
 from jaxtyping import Float
 from pydantic import Field, field_validator
 from torch import Tensor
@@ -28,6 +27,7 @@ from breviary.data import lexicon
 from breviary.errors import ConfigError
 from breviary.learn.forward import Step
 from breviary.learn.objective import Given, Term
+from breviary.learn.surprise import surprise
 
 
 class Options(config.Options):
@@ -53,6 +53,6 @@ def term(step: Step, emphasis: float) -> Float[Tensor, ""]:
     """Weighted mean negative log-likelihood. Raises ConfigError where nobody marked the targets."""
     if step.marked is None:
         raise ConfigError("terms.terminology: the rows carry no marks; give `batches.rows` the words of its options")
-    each = F.cross_entropy(step.logits, step.targets, reduction="none")
+    each = surprise(step.logits, step.targets)
     weights = 1 + emphasis * step.marked.to(each.dtype)
     return (weights * each).sum() / weights.sum()
