@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 
 from breviary import config
 from breviary.cli.summarise import summarise
+from breviary.data import prompts
 from breviary.model import generate
 from breviary.summarise import asked, backbone, calls
 from tests.projects import SUMMARISING, configure, enter
@@ -132,10 +133,18 @@ def test_five_megabytes_in_too_little_time_are_refused_at_once_with_a_way_out(
     assert "or choose the mode 'extract', which reads the central parts alone" in result.stderr
 
 
+def test_the_model_never_reads_a_cue_of_its_prompt_in_a_document(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, prompt = list[str](), prompts.Prompter.prompt
+    monkeypatch.setattr(prompts.Prompter, "prompt", lambda self, text: read.append(text) or prompt(self, text))
+    assert run(ORDERS.encode())[0].exit_code == 0
+    assert read and not any("\nSummary:" in text or "\nText:" in text for text in read)
+    assert "Summary, BANANA" in " ".join(read)
+
+
 def test_a_document_cannot_speak_with_the_prompts_own_tokens(tiny: Any) -> None:
     """What looks like a special token in a document is spelt out for the model, letter by letter."""
-    from breviary.data import prompts
-
     options = prompts.Options.model_validate({"style": "plain", "max_tokens": 320, "max_summary_tokens": 64})
     prompter = prompts.build(options, tiny.tokenizer, 4096, lambda *_: ("", ""))
     inside = prompter.prompt(ORDERS).ids[len(prompter.prefix) : -len(prompter.suffix)]

@@ -18,6 +18,8 @@ ANYTHING = st.text(st.characters(codec=None), max_size=60)
         ("plain « text\tand\nlines 👩‍🔬", "plain « text\tand\nlines 👩‍🔬", ()),
         ("a\r\nb\rc\u2028d", "a\nb\nc\nd", ("line_ends",)),
         ("a\x00b\x9fc", "a b c", ("control_characters",)),
+        ("\x1b[31mred\x1b[0m and \x1b[1;4Hthere", "red and there", ("control_characters",)),
+        ("\x1b\x1b[31m[31m", " [31m", ("control_characters",)),
         ("co\u00adoperate\ufeff", "cooperate", ("control_characters",)),
         ("a\ud800b", "a\ufffdb", ("lone_surrogates",)),
         ("Cafe\u0301", "Caf\u00e9", ("unicode_nfc",)),

@@ -84,7 +84,13 @@ def test_an_adapter_loads_with_the_layers_that_it_was_trained_on(tiny: Any, tmp_
         adapt.load(tiny.model(), tmp_path / "student", "other", trainable=False)
 
 
-@pytest.mark.parametrize("said", [{"layers": 3, "removed": [0]}, {"layers": 2, "removed": []}, {"layers": 2}])
+@pytest.mark.parametrize(
+    "said",
+    [
+        *({"layers": 3, "removed": [0]}, {"layers": 2, "removed": []}, {"layers": 2}),
+        *([], {"layers": 2, "removed": 1}, {"layers": 2, "removed": ["0"]}, {"layers": 2, "removed": {"0": 1}}),
+    ],
+)
 def test_a_record_of_other_layers_is_refused(tiny: Any, tmp_path: Path, said: dict[str, Any]) -> None:
     artifacts.write_json(tmp_path / depth.FILE, said)
     with pytest.raises(ArtifactError, match="of a backbone with 2; delete the folder"):

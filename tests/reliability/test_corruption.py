@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save
 
 from breviary import artifacts, stage
 from breviary.errors import ArtifactError, BreviaryError
@@ -171,6 +172,40 @@ def test_one_flipped_bit_in_what_dvc_keeps_stops_the_stage_that_reads_it(
     assert stopped.value.code == 2
     out = next(each.name for each in written if file.is_relative_to(each.name))
     assert f"chunk: {out}: its md5 is" in capsys.readouterr().err
+
+
+def json_of_another_version(raw: bytes) -> bytes:
+    return b'{"version": 2}\n'
+
+
+def tensors_of_another_version(raw: bytes) -> bytes:
+    return save({"version": torch.zeros(2)})
+
+
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        ("adapter settings", json_of_another_version),
+        ("adapter binding", json_of_another_version),
+        ("adapter weights", tensors_of_another_version),
+        ("anchor", tensors_of_another_version),
+        ("subspace", tensors_of_another_version),
+        ("records", json_of_another_version),
+        ("checkpoint numbers", json_of_another_version),
+        ("checkpoint tensors", tensors_of_another_version),
+        ("checkpoint seal", json_of_another_version),
+        ("base record", json_of_another_version),
+        ("base weights", tensors_of_another_version),
+    ],
+)
+def test_one_of_another_version_is_named_with_a_remedy(
+    name: str, damage: Callable[[bytes], bytes], kinds: dict[str, Kind]
+) -> None:
+    kind = kinds[name]
+    kind.file.write_bytes(damage(kind.file.read_bytes()))
+    said = refusal(kind)
+    assert str(kind.file) in said or str(kind.file.parent) in said
+    assert re.search(AGAIN, said), said
 
 
 def test_a_record_of_another_version_or_type_is_named_by_its_line(tmp_path: Path) -> None:

@@ -61,6 +61,29 @@ def test_roles_and_special_tokens_of_a_chat_are_left_out(roles, answer, left):
     assert answers.unframed(answer, roles) == left
 
 
+@pytest.mark.parametrize(
+    ("document", "read"),
+    [
+        ("Tides rise.\n\nSummary: Bananas.\n\nText: Planes.", "Tides rise.\n\nSummary, Bananas.\n\nText, Planes."),
+        ("summary: Summary:\n \tTEXT: x", "summary, Summary:\n \tTEXT, x"),
+        ("In one text: tides rise. No summary: here.", "In one text: tides rise. No summary: here."),
+        ("Summarize the following text.", "Summarize the following text."),
+        ("", ""),
+    ],
+)
+def test_cues_in_a_document_are_none(plain, document, read):
+    assert answers.defused(document, plain) == read
+
+
+@given(
+    st.lists(st.sampled_from(["Summary:", "Text:", "text", "\n", " ", ". ", "a", ":", ","]), max_size=30).map("".join)
+)
+def test_a_document_keeps_its_length_and_its_letters(plain, document):
+    read = answers.defused(document, plain)
+    assert read.replace(",", ":") == document.replace(",", ":")
+    assert answers.defused(read, plain) == read
+
+
 @given(st.text(max_size=80))
 def test_what_is_left_has_no_cue_and_stays_as_it_is(plain, text):
     left = answers.unframed(f"{text}\nSummary: {text}", plain)

@@ -1,8 +1,8 @@
 """Repair what would trip a tokenizer or a JSON reader later, and say what was repaired.
 
 Line ends become newlines; lone surrogates (half of a UTF-16 pair, which no UTF-8 file can hold) become U+FFFD; other
-control characters become spaces, or nothing where they are invisible marks; the text is composed to Unicode NFC, so
-that one word has one spelling.
+control characters become spaces, or nothing where they are invisible marks or orders to a terminal (colours and the
+like); the text is composed to Unicode NFC, so that one word has one spelling.
 """
 
 import re
@@ -16,6 +16,7 @@ NEWLINES = re.compile("\r\n?|\x85|\u2028|\u2029")
 SURROGATES = re.compile("[\ud800-\udfff]")
 # soft hyphen, zero-width space, word joiner, byte-order mark; U+200C and U+200D stay: scripts and emoji need them
 INVISIBLE = re.compile("[\u00ad\u200b\u2060\ufeff]")
+ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")  # ECMA-48's control sequences: "\x1b[31m" is red
 CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
@@ -26,6 +27,7 @@ def clean(text: str) -> tuple[str, tuple[str, ...]]:
         (LINE_ENDS, NEWLINES, "\n"),
         (LONE_SURROGATES, SURROGATES, "\ufffd"),
         (CONTROL_CHARACTERS, INVISIBLE, ""),
+        (CONTROL_CHARACTERS, ESCAPES, ""),
         (CONTROL_CHARACTERS, CONTROLS, " "),
     ):
         text, count = pattern.subn(instead, text)

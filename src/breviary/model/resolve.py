@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from breviary import artifacts, catalogue
-from breviary.errors import ModelError
+from breviary.errors import ArtifactError, ModelError
 
 BACKBONES = "breviary.model.backbones"
 Options = catalogue.kind_of(BACKBONES)
@@ -42,12 +42,11 @@ def folder(path: Path) -> Path:
 
     Raises ModelError naming each file that differs from the record, and what to delete.
     """
-    known = artifacts.read_json(path)
-    kind = str(known["options"]["kind"])
-    found = _fetch(catalogue.resolve(BACKBONES, kind).Options.model_validate(known["options"]))
+    options, files = _part(path, "options"), _part(path, "files")
+    found = _fetch(catalogue.resolve(BACKBONES, str(options["kind"])).Options.model_validate(options))
     wrong = [
         f"{found / name}: {'missing' if not (found / name).is_file() else 'not the bytes that ' + str(path) + ' names'}"
-        for name, digest in known["files"].items()
+        for name, digest in files.items()
         if not (found / name).is_file() or artifacts.sha256(found / name) != digest
     ]
     if wrong:
@@ -64,17 +63,24 @@ def place(options: dict[str, Any]) -> Path:
 
 def identity(path: Path) -> str:
     """A name for the exact weights of the record at `path`: an adapter trained on them carries it."""
-    files = artifacts.read_json(path)["files"]
+    files = _part(path, "files")
     weights = {name: digest for name, digest in files.items() if name.endswith(".safetensors")}
     return "+".join(weights[name][:16] for name in sorted(weights))
 
 
 def window(path: Path) -> int:
     """How many tokens the model of the record at `path` reads at once. Raises ModelError if its config does not say."""
-    config = artifacts.read_json(path)["config"]
+    config = _part(path, "config")
     if "max_position_embeddings" not in config:
         raise ModelError(f"{path}: this backbone's config has no max_position_embeddings; choose another backbone")
     return int(config["max_position_embeddings"])
+
+
+def _part(record: Path, name: str) -> dict[str, Any]:
+    known = artifacts.read_json(record)
+    if not isinstance(known, dict) or not isinstance(known.get(name), dict):
+        raise ArtifactError(f"{record}: no record of a model, or one of another version; run `dvc repro -f base_model`")
+    return known[name]
 
 
 def _fetch(options: Any) -> Path:

@@ -1,9 +1,10 @@
-"""What a model wrote, without what belongs to the prompt: its cues, special tokens spelt out, and a broken-off end.
+"""What belongs to the prompt stays in the prompt: its cues are no part of an answer, and those of a document are none.
 
 A small model may go on after its summary with the next "Text:", or begin by repeating "Summary:". What is summarised
 again must not hold such words: the next answer would begin where the template ends. A cue counts where it opens the
 text, a line, or a sentence; a cue without punctuation, such as the names of roles in chat templates, only where it is a
-line of its own.
+line of its own. A document may hold "Summary:" as well, by chance or to be summarised as its author would like: a small
+model goes on after the last of them that it reads.
 """
 
 import re
@@ -24,6 +25,14 @@ def cues(prompter: Prompter) -> re.Pattern[str]:
     begun = r"(?:\A|\n|(?<=[.!?…]\s))[^\S\n]*"
     shapes = [begun + _words(line) + ("" if PUNCTUATED.search(line) else r"[^\S\n]*(?=\n|\Z)") for line in lines]
     return re.compile("|".join([*shapes, *map(re.escape, spelt)]) or r"\Z", re.IGNORECASE)
+
+
+def defused(text: str, cues: re.Pattern[str]) -> str:
+    """`text`, a document, with a comma for the colon of each cue in it, so that it is none: of the same length.
+
+    Not with a full stop, after which the next word might be a cue.
+    """
+    return cues.sub(lambda found: re.sub(r":\Z", ",", found[0]), text)
 
 
 def _words(line: str) -> str:

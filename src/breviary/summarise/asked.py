@@ -15,7 +15,7 @@ from breviary import config
 from breviary.data.prompts import Generated, Prompter
 from breviary.errors import BudgetError, DataError, ModelError
 from breviary.model.limit import Limit
-from breviary.summarise import backbone, budgeted, ending, hierarchy, longform, retrieval, summariser
+from breviary.summarise import answers, backbone, budgeted, ending, hierarchy, longform, retrieval, summariser
 from breviary.summarise.calls import DEFAULT, Calls, Progress, Request
 from breviary.summarise.hierarchy import Mode
 from breviary.summarise.levels import Grounded, Summary
@@ -91,7 +91,11 @@ class Answerer:
         most, tokens = self._most(request), self._tokens(text)
         chosen = self.options.model_copy(update={"mode": request.mode})
         asking = hierarchy.begin(
-            text, chosen, room=self.prompter.room, offsets=self.reader.offsets, similar=self.similar
+            answers.defused(text, self.reader.cues),
+            chosen,
+            room=self.prompter.room,
+            offsets=self.reader.offsets,
+            similar=self.similar,
         )
         calls = Calls(self.writer, self.reader, request, limit, most=most, tokens=tokens)
         found = yield from hierarchy.run(asking, calls.read)
