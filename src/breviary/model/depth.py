@@ -96,18 +96,18 @@ def restore(model: Any, folder: Path) -> Any:
     known = artifacts.read_json(file)
     removed, layers = (known.get("removed"), known.get("layers")) if isinstance(known, dict) else (None, None)
     there = len(stack(model))
-    if layers != there or not _block(removed):
-        raise ArtifactError(
-            f"{file}: says that layers {removed} of {layers} are left out, of a backbone with {there}; "
-            "delete the folder and run the stage that writes it"
-        )
-    return cut(model, removed[0], len(removed))
+    if isinstance(removed, list) and layers == there and _block(removed):
+        return cut(model, removed[0], len(removed))
+    raise ArtifactError(
+        f"{file}: says that layers {removed} of {layers} are left out, of a backbone with {there}; "
+        "delete the folder and run the stage that writes it"
+    )
 
 
-def _block(removed: Any) -> bool:
-    """Whether it is a list of whole numbers without a gap."""
-    whole = isinstance(removed, list) and removed and all(type(layer) is int for layer in removed)
-    return bool(whole) and removed == list(range(removed[0], removed[0] + len(removed)))
+def _block(removed: list[Any]) -> bool:
+    """Whether these are whole numbers without a gap."""
+    whole = bool(removed) and all(type(layer) is int for layer in removed)
+    return whole and removed == list(range(removed[0], removed[0] + len(removed)))
 
 
 def candidates(layers: int, count: int, every: int) -> list[int]:
