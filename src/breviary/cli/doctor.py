@@ -137,6 +137,8 @@ def _estimates(params: config.Params) -> Iterator[Line]:
         for phase in PHASES
     }
     needed["predict"] = memory.for_prediction(described, compute, prompt, _options(params, "predict"))
+    budget = _options(params, "budget")
+    needed["summarise"] = memory.for_requests(described, compute, prompt, budget, list(budget.profiles))
     for name, estimate in needed.items():
         good = estimate.total <= found.free
         verdict = "fits" if good else f"does NOT fit {found.place} with {found.free / GB:.1f} GB free"
