@@ -18,8 +18,9 @@ from breviary.tracking.spool import waiting
 
 SOURCE = Path(runs.__file__).parents[2]
 SLEEPER = """
-import sys, time
+import signal, sys, time
 from pathlib import Path
+signal.signal(signal.SIGINT, signal.default_int_handler)  # jobs in the background of a shell ignore it
 from breviary import tracking
 with tracking.run("train", {"lr": 1}, []) as run:
     seen = run.scratch / "step"
