@@ -61,6 +61,11 @@ class Clone:
         """dvc.lock: every stage with the hashes of what it read and wrote."""
         return YAML(typ="safe").load((self.folder / "dvc.lock").read_text())["stages"]
 
+    def hashes(self) -> dict[str, str]:
+        """The md5 of every file that a stage read or wrote, so that one that differs has a name."""
+        entries = [(stage, each) for stage, known in self.lock().items() for each in known["deps"] + known["outs"]]
+        return {f"{stage}: {each['path']}": each["md5"] for stage, each in entries}
+
 
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -113,4 +118,6 @@ def test_a_clone_that_is_killed_in_phase_2_ends_with_the_same_bytes(
     assert list(checkpoints.glob("*/step-*")), "phase 2 ended before it could be killed"
     assert not (clone.folder / "models/phase2").exists()
     clone.run("dvc", "repro")
+    expected, found = done.hashes(), clone.hashes()
+    assert {name for name in expected | found if expected.get(name) != found.get(name)} == set()
     assert clone.lock() == done.lock()
