@@ -178,7 +178,7 @@ def main(files: tuple[Path, ...], model: str, limit: int | None, modes: str, fil
         raise click.BadParameter(f"no mode {', '.join(unknown)}; there is: {', '.join(hierarchy.MODES)}")
     asked = cast(list[hierarchy.Mode], modes.split(","))
     summarise = longform.Summariser(prompter, generate, chosen, options.batch_size)
-    inner = loaded.get_base_model() if adapter else loaded
+    inner = getattr(loaded, "get_base_model", lambda: loaded)()  # an adapter that is merged leaves the backbone itself
     report = {
         "model": model,
         "room": prompter.room,
