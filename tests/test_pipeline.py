@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PARTS = (
     *(".dvc/config", ".dvcignore", ".gitignore", "configs", "dvc.yaml", "params.yaml", "profiles"),
     *("sample", "src", "stages"),
-    "metrics/ablation.json",  # made by hand, in git; the report shows it
+    *("metrics/ablation.json", "metrics/budget.json"),  # made by hand, in git; the report shows them
 )
 PHASE3_AND_AFTER = {
     *("train_phase3", "predict@phase3", "likelihood@phase3", "distill", "predict@student", "likelihood@student"),
