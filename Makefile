@@ -53,7 +53,7 @@ scale: $(INSTALLED) ## The tables of docs/SCALE.md, from their formulae
 	python -m bench.scale --write
 
 audit: $(INSTALLED) ## Known vulnerabilities of what is pinned; asks the package index
-	pip-audit --requirement constraints.txt --no-deps --disable-pip
+	pip-audit --strict --requirement constraints.txt --no-deps --disable-pip
 
 test: $(INSTALLED) ## Set up if needed, then run the whole test suite
 	python -m pytest -q

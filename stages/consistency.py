@@ -7,7 +7,7 @@ import click
 
 from breviary import artifacts, stage
 from breviary.evaluate import listeners, measured, scores, scoring
-from breviary.model import resolve
+from breviary.model import compute, resolve
 from breviary.records import Chunk, Document, Pair, Prediction
 
 MODELS = ("base", "phase1", "phase2", "phase3", "student")
@@ -21,6 +21,7 @@ def main() -> None:
     """Compare data/predictions/<model>.jsonl over data/pairs.jsonl."""
     reads = (DOCUMENTS, CHUNKS, PAIRS, ENCODER, *PREDICTIONS.values())
     with stage.running("consistency", sections=("runtime", "evaluate"), reads=reads) as run:
+        compute.prepare(run.runtime)
         options = run.params.section("evaluate", scores.Options)
         documents = {each.id: each for each in artifacts.read_records(DOCUMENTS, Document)}
         predictions = {model: artifacts.read_records(PREDICTIONS[model], Prediction) for model in options.models}

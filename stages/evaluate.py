@@ -8,7 +8,7 @@ import click
 from breviary import artifacts, stage
 from breviary.errors import ConfigError
 from breviary.evaluate import measured, measures, scores, tables, transfer, transfer_tables
-from breviary.model import resolve
+from breviary.model import compute, resolve
 from breviary.records import Document, Example, Likelihood, Prediction
 
 LEARNED = ("base", "phase1", "phase2", "phase3")  # of which each but the first has a mixture
@@ -29,6 +29,7 @@ def main() -> None:
     """Evaluate data/predictions/<model>.jsonl and data/likelihoods/<model>.jsonl of each of evaluate.models."""
     reads = (DOCUMENTS, SPLITS, ENCODER, *MIXTURES.values(), *PREDICTIONS.values(), *LIKELIHOODS.values())
     with stage.running("evaluate", sections=("runtime", "evaluate"), reads=reads) as run:
+        compute.prepare(run.runtime)
         options, seed = run.params.section("evaluate", scores.Options), run.runtime.seed
         if unknown := [model for model in options.models if model not in MODELS]:
             raise ConfigError(f"evaluate.models: no stage predicts '{unknown[0]}' (known: {', '.join(MODELS)})")

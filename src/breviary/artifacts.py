@@ -25,20 +25,25 @@ SEAL = "sha256.json"
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path`, a file or a folder, that takes its place when the block ends well."""
+    """A temporary path beside `path`, a file or a folder, that takes its place when the block ends well.
+
+    Of a folder there is the old one, the new one, or, if the machine stops in the instant between two renames, none.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     ours = f".{path.name}.{platform.node()}."  # a folder may be shared by machines, a process is of one
     for left in [each for each in path.parent.iterdir() if each.name.startswith(ours) and _abandoned(each)]:
         _remove(left)
     temporary = path.with_name(f"{ours}{os.getpid()}.part")
+    before = path.with_name(f"{ours}before.{os.getpid()}.part")
     _remove(temporary)
     try:
         yield temporary
         if path.is_dir():
-            shutil.rmtree(path)
+            os.replace(path, before)  # a folder takes the place of an empty one only
         os.replace(temporary, path)
     finally:
         _remove(temporary)
+        _remove(before)
 
 
 def _abandoned(temporary: Path) -> bool:
@@ -57,7 +62,7 @@ def _abandoned(temporary: Path) -> bool:
 
 def _remove(path: Path) -> None:
     if path.is_dir():
-        shutil.rmtree(path)
+        shutil.rmtree(path, ignore_errors=True)  # another process may be sweeping it too
     else:
         path.unlink(missing_ok=True)
 

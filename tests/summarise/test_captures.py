@@ -34,14 +34,14 @@ def test_anything_else_has_another_name(key: str, value: object) -> None:
     assert (captures.name(BINDING | {key: value}) == captures.name(BINDING)) == (BINDING[key] == value)
 
 
-def test_a_capture_that_broke_off_leaves_nothing(tmp_path: Path) -> None:
+def test_a_capture_that_broke_off_leaves_nothing_but_its_lock(tmp_path: Path) -> None:
     def broken(folder: Path) -> None:
         make(folder)
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         captures.entry(tmp_path, BINDING, broken)
-    assert not list(tmp_path.iterdir())
+    assert [each.suffix for each in tmp_path.iterdir()] == [".lock"]
 
 
 def test_what_was_captured_from_something_else_is_refused(tmp_path: Path) -> None:

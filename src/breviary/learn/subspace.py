@@ -26,6 +26,7 @@ from breviary.model.compute import Options as Arithmetic
 
 HEADER = "subspace"  # the one metadata key: safetensors writes several in another order each time
 PARTS = ("left", "values", "right")
+ENERGY_DIGITS = 6  # the last bits of a sum in fp64 depend on how many threads made it, and the file is hashed
 AGAIN = "run `dvc repro`, which makes it again"
 
 
@@ -73,7 +74,7 @@ def of_update(a: Float[Tensor, "rank in"], b: Float[Tensor, "out rank"], scaling
 def _directions(left: Tensor, values: Tensor, right: Tensor, total: Tensor) -> Directions:
     energy = float(values.square().sum() / total) if total > 0 else 0.0
     stored = [each.float().cpu().contiguous() for each in (left, values, right)]
-    return Directions(stored[0], stored[1], stored[2], min(1.0, energy))
+    return Directions(stored[0], stored[1], stored[2], round(min(1.0, energy), ENERGY_DIGITS))
 
 
 def deficient(directions: Directions) -> bool:

@@ -57,7 +57,8 @@ class Calls:
         """What the model answers to each text. Raises BudgetError where time is over or will not do."""
         answers, made = list[str](), list[Generated]()
         size, are_notes = self.writer.options.batch_size, len(texts) > 1
-        self.left = [max(len(texts), self.left[0]), *self.left[1:]] if self.left else [len(texts)]
+        later = self.left[1:] if are_notes or self.request.mode == "refine" else []
+        self.left = [len(texts), *later]
         for start in range(0, len(texts), size):
             batch = texts[start : start + size]
             if self.limit.cancelled():
@@ -71,7 +72,7 @@ class Calls:
             answers += [self.reader.read(each) for each in made]
             self.done += len(batch)
             self.left[0] -= len(batch)
-        self.left = self.left[self.left[0] <= 0 :]
+        self.left = self.left[1:]  # what is left of an upper bound will not be asked
         self.finished = made[-1].finished
         return answers
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from breviary import artifacts
 from breviary.errors import ArtifactError
+from breviary.tracking.locks import locked
 
 FILE = "capture.json"
 
@@ -22,11 +23,12 @@ FILE = "capture.json"
 def entry(root: Path, binding: Mapping[str, Any], make: Callable[[Path], None]) -> Path:
     """The folder that belongs to `binding`; `make` writes its files where it is not there yet."""
     folder = root / name(binding)
-    if not folder.is_dir():
-        with artifacts.atomic(folder) as temporary:
-            temporary.mkdir()
-            make(temporary)
-            artifacts.write_json(temporary / FILE, {"binding": dict(binding), "files": _hashes(temporary)})
+    with locked(root / f"{folder.name}.lock"):  # experiments with one teacher: the first makes, the others wait
+        if not folder.is_dir():
+            with artifacts.atomic(folder) as temporary:
+                temporary.mkdir()
+                make(temporary)
+                artifacts.write_json(temporary / FILE, {"binding": dict(binding), "files": _hashes(temporary)})
     require(folder, binding)
     return folder
 

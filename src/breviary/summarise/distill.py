@@ -13,7 +13,7 @@ from breviary.learn import start
 from breviary.learn.distilling import Options
 from breviary.learn.lessons import Lesson
 from breviary.learn.validation import VALID
-from breviary.model import resolve
+from breviary.model import compute, resolve
 from breviary.model import student as students
 from breviary.model.student import Student
 from breviary.records import Chunk, Document
@@ -33,6 +33,7 @@ def run(stage: Stage) -> None:
     """Write models/student, metrics/distill.json and its curve."""
     from breviary.learn import study, written
 
+    compute.prepare(stage.runtime)  # before the encoder, which looks for passages
     options = stage.params.section("distill", Options)
     record = _record(options, stage.run.scratch)
     prompter = backbone.prompter(stage.params, record)
