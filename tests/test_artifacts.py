@@ -4,8 +4,10 @@ import hashlib
 import json
 import os
 import platform
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -104,6 +106,30 @@ def test_a_folder_is_replaced_whole(tmp_path: Path) -> None:
         raise KeyError
     assert [file.name for file in path.iterdir()] == ["new"]
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_folder_is_never_there_in_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever a replacement is stopped: what has the folder's name is the old one, the new one, or nothing."""
+    path, whole = tmp_path / "phase1", []
+
+    def watched(work: Callable[..., object]) -> Callable[..., object]:
+        def wrapped(*given: object, **named: object) -> object:
+            whole.append(sorted(file.name for file in path.iterdir()) if path.exists() else [])
+            return work(*given, **named)
+
+        return wrapped
+
+    for name in ("old", "new"):
+        with artifacts.atomic(path) as temporary:
+            temporary.mkdir()
+            for part in "ab":
+                (temporary / f"{name} {part}").write_text(name)
+            for module, function in ((os, "replace"), (os, "unlink"), (os, "rmdir"), (shutil, "rmtree")):
+                monkeypatch.setattr(module, function, watched(getattr(module, function)))
+        monkeypatch.undo()
+    assert {tuple(each) for each in whole} <= {(), ("old a", "old b"), ("new a", "new b")}
+    assert ["old a", "old b"] in whole and ["new a", "new b"] in whole
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_missing_file_says_what_makes_it(tmp_path: Path) -> None:

@@ -63,7 +63,8 @@ def test_directions_are_those_of_the_full_svd(out: int, into: int, share: float,
     left, values, right = torch.linalg.svd(dense.float().double(), full_matrices=False)
     assert_triples(found, dense.float())
     torch.testing.assert_close(found.values.double(), values[:k], rtol=1e-6, atol=1e-7)
-    torch.testing.assert_close(found.energy, float(values[:k].square().sum() / values.square().sum()))
+    assert found.energy == pytest.approx(float(values[:k].square().sum() / values.square().sum()), rel=0, abs=6e-7)
+    assert found.energy == round(found.energy, 6)  # the last bits differ with the number of threads
     gap = float(values[k - 1] - values[k]) if k < full else 1.0
     if gap > 1e-4:  # else the space of the first k is not defined
         assert sine(found.left, left[:, :k]) < 1e-6 and sine(found.right, right.T[:, :k]) < 1e-6
@@ -112,7 +113,7 @@ def test_directions_of_an_update_are_those_of_its_product(
     left, values, right = torch.linalg.svd(product, full_matrices=False)
     assert_triples(found, product)
     torch.testing.assert_close(found.values.double(), values[:k], rtol=1e-6, atol=1e-7)
-    torch.testing.assert_close(found.energy, float(values[:k].square().sum() / values.square().sum()))
+    assert found.energy == pytest.approx(float(values[:k].square().sum() / values.square().sum()), rel=0, abs=6e-7)
     if k == rank or values[k - 1] - values[k] > 1e-3 * values[0]:
         assert sine(found.left, left[:, :k]) < 1e-5 and sine(found.right, right.T[:, :k]) < 1e-5
 
@@ -194,7 +195,7 @@ def test_the_first_directions_of_many_are_the_directions_of_few() -> None:
     for module in SIZES:
         assert torch.equal(many[module].values, few[module].values)
         assert sine(many[module].left, few[module].left.double()) < 1e-6
-        assert many[module].energy == pytest.approx(few[module].energy, rel=1e-6)
+        assert many[module].energy == pytest.approx(few[module].energy, rel=0, abs=1.2e-6)  # two that were rounded
 
 
 @pytest.mark.parametrize(

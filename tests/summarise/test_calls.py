@@ -1,12 +1,17 @@
 """How many calls a text takes at most, which is what a plan shares its time among."""
 
 from itertools import pairwise
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from breviary.summarise import calls, hierarchy
+from breviary.model import limit
+from breviary.summarise import budget, calls, hierarchy, longform
+from breviary.summarise.budgeted import Writer
 
 OPTIONS = hierarchy.Options.model_validate(
     {
@@ -20,6 +25,42 @@ OPTIONS = hierarchy.Options.model_validate(
         "diversity": 0.3,
     }
 )
+
+
+def planned(levels: list[int], mode: Any, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many calls each plan of a text of 8,000 tokens was for, whose levels turn out to have so many passages."""
+    found = list[int]()
+
+    def plan_calls(asked: list[Any], *_: Any) -> Any:
+        found.append(len(asked))
+        return SimpleNamespace(profile="fast", lowered="", calls=[Mock(spec=budget.Planned)])
+
+    def written(self: calls.Calls, texts: Any, plan: Any) -> Any:
+        return [SimpleNamespace(finished=True)] * len(texts)
+        yield
+
+    writer, reader = Mock(spec=Writer), Mock(spec=longform.Summariser)
+    writer.options, writer.plan_calls = SimpleNamespace(batch_size=4, profiles={"best": None, "fast": None}), plan_calls
+    reader.options, reader.read = OPTIONS, lambda made: "a"
+    reader.prompter = SimpleNamespace(room=288, max_summary_tokens=144, longest=300)
+    monkeypatch.setattr(calls.Calls, "_written", written)
+    made = calls.Calls(writer, reader, calls.Request(mode=mode), limit.start(), most=60, tokens=8000)
+    for level in levels:
+        for _ in made.read(["text"] * level):
+            pass
+    return found
+
+
+def test_the_summary_keeps_all_the_time_that_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fewer levels than there might have been, of fewer passages: what was not needed is not planned for any more."""
+    found = planned([20, 9, 3, 1], "map_reduce", monkeypatch)
+    assert len(found) == 5 + 3 + 1 + 1
+    assert found[-1] == 1
+    assert all(after < before for before, after in pairwise(found))
+
+
+def test_refine_plans_for_every_passage_to_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert planned([1] * 56, "refine", monkeypatch) == list(range(56, 0, -1))
 
 
 @pytest.mark.parametrize("mode", ["map_reduce", "refine"])
