@@ -94,16 +94,16 @@ def struck(clone: Clone, fault: Fault, outs: Sequence[Path]) -> tuple[bool, int,
     dvc = clone.start("dvc", "repro", "--force", "--single-item", fault.stage)
     stage = _awaited(clone, dvc, fault, outs)
     time.sleep(fault.delay)
-    hit = dvc.poll() is None
-    undo = _strike(clone, dvc, stage, fault) if hit else lambda: None
+    undo = _strike(clone, dvc, stage, fault) if dvc.poll() is None else None
     try:
         said, _ = dvc.communicate(timeout=PATIENCE)
     except subprocess.TimeoutExpired:
         dvc.kill()
         said = f"still there {PATIENCE:.0f} s after '{fault.kind}'\n{dvc.communicate()[0]}"
     finally:
-        undo()
-    return hit, dvc.returncode, said
+        if undo:
+            undo()
+    return undo is not None, dvc.returncode, said
 
 
 def _awaited(clone: Clone, dvc: subprocess.Popen[str], fault: Fault, outs: Sequence[Path]) -> psutil.Process | None:
@@ -153,37 +153,50 @@ def _parts(path: Path) -> Iterator[Path]:
     return path.parent.glob(f".{path.name}.*.part")
 
 
-def _strike(clone: Clone, dvc: subprocess.Popen[str], stage: psutil.Process | None, fault: Fault) -> Callable[[], None]:
-    """Do it; gives what undoes it."""
+def _strike(
+    clone: Clone, dvc: subprocess.Popen[str], stage: psutil.Process | None, fault: Fault
+) -> Callable[[], None] | None:
+    """Do it; gives what undoes it, or None where there was nothing left to strike."""
     with suppress(psutil.NoSuchProcess, ProcessLookupError):  # it ended just now
         match fault.kind:
             case "kill":
                 clone.stop()
+                return _nothing
             case "terminate":
                 os.killpg(dvc.pid, signal.SIGTERM)
+                return _nothing
             case "killer" if stage:
                 stage.kill()
+                return _nothing
             case "memory" if stage:
                 resource.prlimit(stage.pid, resource.RLIMIT_AS, (stage.memory_info().vms, resource.RLIM_INFINITY))
+                return _nothing
             case "full":
                 return _full(clone, dvc, stage, fault.left)
             case "cache" | "models":
                 return _read_only(clone.cache if fault.kind == "cache" else clone.models)
-    return lambda: None
+    return None
 
 
-def _full(clone: Clone, dvc: subprocess.Popen[str], stage: psutil.Process | None, left: int) -> Callable[[], None]:
+def _nothing() -> None:
+    """What ends with the process needs no undoing."""
+
+
+def _full(
+    clone: Clone, dvc: subprocess.Popen[str], stage: psutil.Process | None, left: int
+) -> Callable[[], None] | None:
     if clone.disk is None:
         for process in [dvc.pid, *([stage.pid] if stage and stage.is_running() else [])]:
             resource.prlimit(process, resource.RLIMIT_FSIZE, (left, resource.RLIM_INFINITY))
-        return lambda: None  # it ends with the process
+        return _nothing
     disk = str(clone.disk)
-    mount("-o", f"remount,size={shutil.disk_usage(disk).used + left}", disk)
+    if not mount("-o", f"remount,size={shutil.disk_usage(disk).used + left}", disk):
+        return None
     return lambda: print(end="" if mount("-o", f"remount,size={SIZE}", disk) else f"{disk}: still full\n")
 
 
-def _read_only(folder: Path) -> Callable[[], None]:
+def _read_only(folder: Path) -> Callable[[], None] | None:
     name = str(folder)
-    mount("--bind", name, name)
-    mount("-o", "remount,bind,ro", name)
+    if not (mount("--bind", name, name) and mount("-o", "remount,bind,ro", name)):
+        return None
     return lambda: subprocess.run(["umount", "--lazy", name], check=True) and None
