@@ -13,14 +13,13 @@ from breviary.records import Document, Example, Likelihood, Prediction
 
 LEARNED = ("base", "phase1", "phase2", "phase3")  # of which each but the first has a mixture
 MODELS = (*LEARNED, "student")
-DOCUMENTS, SPLITS = Path("data/documents.jsonl"), Path("data/splits.json")
+DOCUMENTS, SPLITS, ENCODER = Path("data/documents.jsonl"), Path("data/splits.json"), Path("models/encoder.json")
 MIXTURES = {phase: Path("data/mixtures", f"{phase}.jsonl") for phase in LEARNED[1:]}
 PREDICTIONS = {model: Path("data/predictions", f"{model}.jsonl") for model in MODELS}
 LIKELIHOODS = {model: Path("data/likelihoods", f"{model}.jsonl") for model in MODELS}
 SCORES, FULL = Path("data/scores.jsonl"), Path("data/evaluation.json")
 BRIEF, TARGET = Path("metrics/scores"), Path("metrics/evaluate.json")
 TRANSFER, CURVE = Path("metrics/transfer.json"), Path("metrics/curves/transfer.csv")
-ENCODER = Path("models/encoder.json")
 GIVEN = measured.Given(partial(resolve.folder, ENCODER), partial(resolve.identity, ENCODER))
 
 
