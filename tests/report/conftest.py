@@ -75,7 +75,13 @@ def report() -> dict[str, Any]:
         ],
         "reports": {"phase1": {}, "phase2": {"before": {}, "after": {"ewc/distance": 0.001}}},
         "lengths": {"talk": [{"model": "base", "n": 2, "quantiles": [1, 2, 3, 4, 5], "values": [1, 5]}]},
-        "budget": None,
+        "budget": {
+            "arms": [
+                {"profile": "fast", "max_tokens": 32, "max_ms": None, "refused": 0.0, "rougeL": 0.1234, "tokens": 28.6}
+                | {"late": 0.0, "long": 0.25, "p50_ms": 3008.0, "p95_ms": 3566.0},
+                {"profile": "quality", "max_tokens": 144, "max_ms": 2000, "refused": 1.0, "rougeL": None},
+            ]
+        },
         "pairs": {
             **{"left": "paper", "right": "talk", "min_margin": 1.1},
             "margins": {"width": 0.05, "low": 1.0, "counts": {"not mutual": [3, 1, 0], "mined": [0, 0, 2]}},

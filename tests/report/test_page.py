@@ -51,11 +51,21 @@ def test_every_element_is_closed_and_every_reference_inside_the_page_is_answered
 
 def test_the_page_has_each_table_and_figure(report: dict[str, Any], known: page.Around) -> None:
     found = Outline(page.render(report, known))
-    boards, matrix, training, origins = 3, 2, 1, 6  # origins: reports, consistency, arms, documents, mixtures, lineage
-    assert found.tags.count("table") == 1 + boards + matrix + training + origins
+    boards, matrix, training, budget, origins = 3, 2, 1, 1, 6  # reports, consistency, arms, documents, mixtures, lineage
+    assert found.tags.count("table") == 1 + boards + matrix + training + budget + origins
     losses = 3  # validation, cross_entropy, ewc
     assert found.tags.count("svg") == 1 + losses + 1 + 1
     assert found.tags.count("article") == 3
+
+
+def test_a_budget_is_a_row_with_what_was_made_of_it(report: dict[str, Any], known: page.Around) -> None:
+    text = page.render(report, known)
+    for cells in (
+        ["fast", "32 tokens", "0 %", "0.123", "29", "25 %", "3.0", "3.6"],
+        ["quality", "2 s", "100 %", "", "", "", "", ""],
+    ):
+        rest = "".join(f"<td>{cell}</td>" for cell in cells[1:])
+        assert f'<th scope="row">{cells[0]}</th>{rest}</tr>' in text
 
 
 def test_text_of_documents_and_models_is_never_markup(report: dict[str, Any], known: page.Around) -> None:

@@ -113,7 +113,6 @@ def _environment() -> Environment:
         "count": wording.count,
     }
     found.globals |= {
-        "flat": wording.flat,
         "heat": panels.heat,
         "kind": panels.kind,
         "kinds_of_pairs": panels.kinds_of_pairs,

@@ -1,6 +1,6 @@
 """Numbers as people read them: a true minus, the same digits in a row, units that fit the size."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from breviary.report.svg import Number
@@ -76,16 +76,6 @@ def size(value: Number | None) -> str:
 def count(value: int | None) -> str:
     """A whole number, thousands set apart."""
     return NONE if value is None else f"{value:,}"
-
-
-def flat(found: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Nested measurements as names with slashes, and values."""
-    if isinstance(found, Mapping | list):
-        parts = found.items() if isinstance(found, Mapping) else enumerate(found)
-        for name, value in parts:
-            yield from flat(value, f"{prefix}/{name}" if prefix else str(name))
-    else:
-        yield prefix, found
 
 
 def _signed(text: str) -> str:
