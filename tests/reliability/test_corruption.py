@@ -123,16 +123,20 @@ def test_the_whole_one_is_read(name: str, kinds: dict[str, Kind]) -> None:
     kinds[name].read()
 
 
+def assert_refused(kind: Kind, damage: Callable[[bytes], bytes]) -> None:
+    """What was damaged is named, and so is what to do."""
+    kind.file.write_bytes(damage(kind.file.read_bytes()))
+    said = refusal(kind)
+    assert str(kind.file) in said or str(kind.file.parent) in said
+    assert re.search(AGAIN, said), said
+
+
 @pytest.mark.parametrize("damage", [cut, zeroed], ids=lambda damage: damage.__name__)
 @pytest.mark.parametrize("name", KINDS)
 def test_one_that_is_cut_short_or_hollow_is_named_with_a_remedy(
     name: str, damage: Callable[[bytes], bytes], kinds: dict[str, Kind]
 ) -> None:
-    kind = kinds[name]
-    kind.file.write_bytes(damage(kind.file.read_bytes()))
-    said = refusal(kind)
-    assert str(kind.file) in said or str(kind.file.parent) in said
-    assert re.search(AGAIN, said), said
+    assert_refused(kinds[name], damage)
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -201,11 +205,7 @@ def tensors_of_another_version(raw: bytes) -> bytes:
 def test_one_of_another_version_is_named_with_a_remedy(
     name: str, damage: Callable[[bytes], bytes], kinds: dict[str, Kind]
 ) -> None:
-    kind = kinds[name]
-    kind.file.write_bytes(damage(kind.file.read_bytes()))
-    said = refusal(kind)
-    assert str(kind.file) in said or str(kind.file.parent) in said
-    assert re.search(AGAIN, said), said
+    assert_refused(kinds[name], damage)
 
 
 def test_a_record_of_another_version_or_type_is_named_by_its_line(tmp_path: Path) -> None:
