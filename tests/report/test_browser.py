@@ -43,7 +43,7 @@ def test_it_asks_for_nothing_runs_nothing_and_fits(browser: Any, file: str, widt
     assert [url for url in asked if not url.startswith("data:")] == [file]
     assert said == []
     assert page.title() == "breviary: phase2 against base"
-    assert page.locator("table").count() == 13
+    assert page.locator("table").count() == 14
     assert page.locator("svg.figure").count() == 6
     boxes = page.evaluate(
         "[...document.querySelectorAll('svg.figure')].map(each => each.getBoundingClientRect().width)"
