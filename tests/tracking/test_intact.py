@@ -55,6 +55,27 @@ def test_a_flipped_bit_is_named_with_the_remedy(damaged: str, name: str, read: l
     assert str(error.value).count("its md5 is") == 1
 
 
+def test_outputs_that_were_swapped_are_named(read: list[fingerprint.Input]) -> None:
+    Path("b").write_text("another rock")
+    both = fingerprint.inputs([Path("a"), Path("b")])
+    lock(Path(), a=both[1].md5, b=both[0].md5)
+    with pytest.raises(ArtifactError, match=r"^a: its md5 is .*\n[^\n]*b: its md5 is"):
+        intact.require(both)
+
+
+def test_an_old_md5_that_another_stage_still_knows_does_not_excuse_one(read: list[fingerprint.Input]) -> None:
+    text, old = Path("dvc.lock").read_text(), read[0].md5
+    stale = f"  read:\n    cmd: x\n    deps:\n    - path: a\n      hash: md5\n      md5: {old}\n      size: 4\n"
+    Path("dvc.lock").write_text(text.replace(old, "f" * 32) + stale)
+    with pytest.raises(ArtifactError, match=r"^a: its md5 is"):
+        intact.require(read)
+
+
+def test_the_glance_sees_what_yaml_says() -> None:
+    text = (Path(__file__).resolve().parents[2] / "dvc.lock").read_text(encoding="utf-8")
+    assert intact._glanced(text) == intact._outputs(text)
+
+
 def test_what_no_stage_writes_is_not_asked_about(read: list[fingerprint.Input]) -> None:
     Path("mine.txt").write_text("new")
     intact.require(fingerprint.inputs([Path("mine.txt")]))
