@@ -58,11 +58,12 @@ def taken(
 def visible(environment: Mapping[str, str] = os.environ) -> list[str]:
     """The GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them; none where there is no GPU.
 
-    torch counts them through the driver's management library, which leaves CUDA itself alone.
+    torch counts them through the driver's management library, which leaves CUDA itself alone; `is_available` would ask
+    CUDA, which from then on keeps to the devices that it saw.
     """
     import torch
 
-    if VISIBLE in environment and torch.cuda.is_available():
+    if VISIBLE in environment and torch.cuda.device_count():
         return [each.strip() for each in environment[VISIBLE].split(",")]
     return [str(index) for index in range(torch.cuda.device_count())]
 
