@@ -104,6 +104,11 @@ def test_a_mask_is_a_function_of_its_seed_and_keeps_the_mean() -> None:
     assert float(kept.mean(1).min()) > 0.8 and float(kept.mean(0).max()) < 1.0  # no row or column goes together
 
 
+def test_a_rate_that_rounds_to_one_still_keeps_one_level() -> None:
+    mask = Dropout(1 - 1e-9, 5).mask(torch.ones(1000, 777))
+    assert mask is not None and set(mask.unique().tolist()) == {0.0, float(lowrank.LEVELS)}
+
+
 def test_nothing_is_drawn_where_nothing_is_dropped() -> None:
     torch.manual_seed(3)
     before = torch.get_rng_state()

@@ -53,7 +53,7 @@ class Dropout:
         words = torch.empty(-(-x.numel() // 4), dtype=torch.int64, device=x.device)
         words.random_(-(2**63), None, generator=generator)  # all 64 bits
         drawn = words.view(torch.int16)[: x.numel()].view(x.shape)
-        dropped = round(self.rate * LEVELS)
+        dropped = min(round(self.rate * LEVELS), LEVELS - 1)
         return torch.ge(drawn, dropped - LEVELS // 2, out=torch.empty_like(x)).mul_(LEVELS / (LEVELS - dropped))
 
 
