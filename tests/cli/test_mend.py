@@ -1,8 +1,10 @@
 """What a crash leaves of the files that DVC writes in place."""
 
 import fcntl
+import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -109,5 +111,19 @@ def test_nothing_is_touched_while_dvc_is_at_work(project: Path) -> None:
         fcntl.flock(held, fcntl.LOCK_EX)
         assert "`dvc` is at work in" in said(status=1)
     assert os.path.getsize("dvc.lock") == 200
+    said()
+    assert Path("dvc.lock").read_text() == WHOLE
+
+
+@pytest.mark.parametrize("name", ["dvc", "other"])
+def test_nothing_is_touched_while_a_stage_of_dvc_runs(project: Path, name: str) -> None:
+    Path("dvc.lock").write_text(WHOLE[:200])
+    with subprocess.Popen([sys.executable, "-c", "input()", name], stdin=subprocess.PIPE) as running:
+        owner = {"pid": running.pid, "cmd": "dvc repro"}
+        Path(".dvc/tmp/rwlock").write_text(json.dumps({"write": {"a": owner}, "read": {"b": [owner]}}))
+        if name == "dvc":
+            assert "`dvc` is at work in" in said(status=1)
+            assert os.path.getsize("dvc.lock") == 200
+        running.communicate(b"\n")
     said()
     assert Path("dvc.lock").read_text() == WHOLE

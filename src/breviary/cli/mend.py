@@ -41,7 +41,7 @@ def mend(older: float) -> None:
 
     root = spool.root()
     handle = acquire(root / HELD, wait=False) if (root / HELD).exists() else None
-    if handle is None and (root / HELD).exists():
+    if (handle is None and (root / HELD).exists()) or any(map(_is_dvc, _owners(root))):
         click.echo(f"`dvc` is at work in {root}; do this again when it is done", err=True)
         sys.exit(1)
     try:
@@ -50,6 +50,26 @@ def mend(older: float) -> None:
     finally:
         if handle is not None:
             os.close(handle)
+
+
+def _owners(root: Path) -> set[int]:
+    """The processes that said what they are at work on; DVC lets go of its lock while a stage runs, but not of this."""
+    try:
+        said = json.loads((root / OWNERS).read_bytes())
+        readers = [each for those in said.get("read", {}).values() for each in those]
+        return {each["pid"] for each in [*said.get("write", {}).values(), *readers]}
+    except (FileNotFoundError, ValueError):  # cut short, to be mended
+        return set()
+
+
+def _is_dvc(process: int) -> bool:
+    """Whether it is alive and no stranger to whom the number of a killed one was given."""
+    import psutil
+
+    try:
+        return any("dvc" in word for word in psutil.Process(process).cmdline())
+    except psutil.Error:
+        return False
 
 
 def mended(root: Path, older: float) -> Iterator[str]:
