@@ -3,10 +3,11 @@
     python -m bench.costs [SUBJECT ...] [--rounds 3] [--threads 1]
 
 Subjects: subspace, fisher, mining, predict, evaluate, start, idle. Those that are not named keep their figures in
-metrics/costs.json. Where a figure is a ratio, its arms took turns (bench/spent.py).
+metrics/costs.json, where each size stands as soon as it is measured. Where a figure is a ratio, its arms took turns
+(bench/spent.py).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -29,17 +30,16 @@ SUBJECTS = {  # named, not imported: some take torch and the model libraries, so
     "start": "bench.costs_light:starting",
     "idle": "bench.costs_light:idling",
 }
+ONCE = {"mining"}  # in processes of their own, with as many threads as runtime.threads says
 
 
-def mining(params: config.Params, rounds: int) -> dict[str, Any]:
+def mining(params: config.Params, rounds: int) -> Iterator[spent.Size]:
     """Mining at each size, each in a process of its own; once, whatever `rounds`."""
     threads = params.section("runtime", config.Runtime).threads
-    found = {}
     for documents, index in [(size, "exhaustive") for size in EXHAUSTIVE] + [
         (size, index) for size in MINED for index in ("torch", "faiss")
     ]:
-        found[f"{documents} {index}"] = spent.alone("bench.costs_mining", documents, index, "--threads", threads)
-    return found
+        yield f"{documents} {index}", spent.alone("bench.costs_mining", documents, index, "--threads", threads)
 
 
 @click.command(help=__doc__)
@@ -57,10 +57,12 @@ def main(subjects: tuple[str, ...], rounds: int, threads: int) -> None:
     params = config.read(Path("params.yaml"))
     report = artifacts.read_json(OUT) if OUT.is_file() else {}
     for name in subjects or SUBJECTS:
-        report[name] = {"machine": spent.machine(threads, VERSIONS), "rounds": rounds}
+        taken = (params.section("runtime", config.Runtime).threads, 1) if name in ONCE else (threads, rounds)
+        report[name] = {"machine": spent.machine(taken[0], VERSIONS), "rounds": taken[1], "sizes": {}}
         module, function = SUBJECTS[name].split(":")
-        report[name]["sizes"] = getattr(import_module(module), function)(params, rounds)
-        artifacts.write_json(OUT, report)
+        for size, figures in getattr(import_module(module), function)(params, rounds):
+            report[name]["sizes"][size] = figures
+            artifacts.write_json(OUT, report)
     click.echo("\n\n".join(f"## {name}\n\n{table(report[name]['sizes'])}" for name in subjects or SUBJECTS))
 
 

@@ -1,7 +1,7 @@
 """What the stages cost that run no backbone: `evaluate`; how fast each stage starts; what a run without work takes.
 
-Each returns its section of metrics/costs.json. `dvc repro` is run in a copy of the project under a temporary folder,
-where everything is up to date: once as it is, and once with `true` for each command, which is DVC's own part.
+Each yields the sizes of its section of metrics/costs.json. `dvc repro` is run in a copy of the project in a temporary
+folder, where everything is up to date: once as it is, and once with `true` for each command, which is DVC's own part.
 """
 
 import os
@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,13 +28,12 @@ BEGIN = "import runpy, pathlib; runpy.run_path('stages/{}.py', run_name='begin')
 LEFT_OUT = (".git", ".venv", ".dvc", "*_cache", "__pycache__", ".mlflow", ".hypothesis")
 
 
-def evaluating(params: config.Params, rounds: int) -> dict[str, Any]:
+def evaluating(params: config.Params, rounds: int) -> Iterator[spent.Size]:
     """Seconds of `evaluate` on so many test documents, as params.yaml says, and with hardly any resampling."""
     options, encoder = params.section("evaluate", scores.Options), Path("models/encoder.json")
     given = measured.Given(partial(resolve.folder, encoder), partial(resolve.identity, encoder))
     documents = artifacts.read_records(Path("data/documents.jsonl"), Document)
     split_of = artifacts.read_json(Path("data/splits.json"))
-    found = {}
     for size in DOCUMENTS:
         predictions = {name: _some(name, size) for name in options.models}
         arms = {
@@ -51,18 +50,17 @@ def evaluating(params: config.Params, rounds: int) -> dict[str, Any]:
         }
         taken = spent.rounds(arms, rounds, warm=False)
         rows = size * (len(predictions) + 3)
-        found[str(size)] = {"summaries": rows} | {name: spent.seconds(each) for name, each in taken.items()}
-    return found
+        yield str(size), {"summaries": rows} | _seconds(taken)
 
 
-def starting(params: config.Params, rounds: int) -> dict[str, Any]:
+def starting(params: config.Params, rounds: int) -> Iterator[spent.Size]:
     """Seconds from `python` until a stage has read params.yaml, for those that need no torch; and of Python alone."""
     code = {stage: BEGIN.format(stage, "from breviary import config", "params.yaml") for stage in WITHOUT_TORCH}
     arms = {name: partial(_python, each) for name, each in {"python": "pass", **code}.items()}
-    return {name: spent.seconds(each) for name, each in spent.rounds(arms, rounds).items()}
+    yield from _seconds(spent.rounds(arms, rounds)).items()
 
 
-def idling(params: config.Params, rounds: int) -> dict[str, Any]:
+def idling(params: config.Params, rounds: int) -> Iterator[spent.Size]:
     """Seconds of `dvc repro` where nothing is to be done, of DVC's own part, and of what `make repro` adds to it."""
     with tempfile.TemporaryDirectory() as folder:
         ours, bare = Path(folder, "ours"), Path(folder, "bare")
@@ -76,10 +74,14 @@ def idling(params: config.Params, rounds: int) -> dict[str, Any]:
             "dvc version": partial(_command, ours, "dvc", "--version"),
             "dvc repro": partial(_repro, ours),
             "dvc repro, true": partial(_repro, bare),
+            "breviary mend": partial(_command, ours, "breviary", "mend"),
             "breviary sync": partial(_command, ours, "breviary", "sync"),
             "breviary report": partial(_command, ours, "breviary", "report"),
         }
-        taken = spent.rounds(arms, rounds)
+        yield from _seconds(spent.rounds(arms, rounds)).items()
+
+
+def _seconds(taken: Mapping[str, list[spent.Spent]]) -> dict[str, Any]:
     return {name: spent.seconds(each) for name, each in taken.items()}
 
 

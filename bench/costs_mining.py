@@ -2,8 +2,8 @@
 
     python -m bench.costs_mining DOCUMENTS INDEX [--threads 2]
 
-In a process of its own, for its peak memory. `exhaustive` as INDEX compares all with all; `torch` and `faiss` make a
-shortlist first. Prints one line of JSON.
+In a process of its own, for its peak memory, which is given after each part. `exhaustive` as INDEX compares all with
+all; `torch` and `faiss` make a shortlist first. Prints one line of JSON.
 """
 
 import json
@@ -43,10 +43,13 @@ def main(documents: int, index: Any, threads: int) -> None:
     if index == EXHAUSTIVE:
         block, size = matching.coverage(left, right, SHARE), matching.block_size(left, right)
         work = {"score": lambda: neighbours.best(block, documents, documents, NEIGHBOURS, size)}
-    taken = {name: spent.once(lambda name=name: found.update({name: work[name]()})) for name in work}
+    parts: dict[str, Any] = {}
+    for name, part in work.items():
+        taken = spent.once(lambda name=name, part=part: found.update({name: part()}))
+        parts[name] = spent.seconds([taken]) | {"peak_mib": spent.peak()}
+        click.echo(f"{name}: {json.dumps(parts[name])}", err=True)  # of a long run, or one that ends early
     pairs = documents**2 if index == EXHAUSTIVE else len(found["union"])
-    parts = {name: spent.seconds([each]) for name, each in taken.items()}
-    print(json.dumps(report | {"pairs": pairs, "parts": parts, "peak_mib": spent.peak()}))
+    print(json.dumps(report | {"pairs": pairs, "parts": parts}))
 
 
 def side(documents: int, seed: int) -> Passages:

@@ -1,7 +1,7 @@
 """What the stages cost that run the backbone: `subspace`, `fisher` beside a training step, `predict` beside one by one.
 
 On the backbone of params.yaml with the adapter in models/phase3, in this process, by the functions that the stages
-call. Each returns its section of metrics/costs.json.
+call. Each yields the sizes of its section of metrics/costs.json.
 """
 
 import random
@@ -33,9 +33,8 @@ PROMPTS = (4, 8, 16)
 EXAMPLES, WORDS, NEW = 3, 60, 48  # of a step; of a prompt's document; tokens of a summary
 
 
-def subspaces(params: config.Params, rounds: int) -> dict[str, Any]:
+def subspaces(params: config.Params, rounds: int) -> Iterator[spent.Size]:
     """Seconds of the leading 16 directions of one dense matrix, and of one update of rank 32."""
-    found = {}
     for side in SIDES:
         weight, a, b = torch.randn(side, side), torch.randn(32, side), torch.randn(side, 32)
         arms = {
@@ -43,16 +42,14 @@ def subspaces(params: config.Params, rounds: int) -> dict[str, Any]:
             "update": lambda a=a, b=b: subspace.of_update(a, b, 2.0, 16),
         }
         taken = spent.rounds(arms, rounds)
-        found[str(side)] = {name: spent.seconds(each) for name, each in taken.items()}
-    return found
+        yield str(side), {name: spent.seconds(each) for name, each in taken.items()}
 
 
-def fishers(params: config.Params, rounds: int) -> dict[str, Any]:
+def fishers(params: config.Params, rounds: int) -> Iterator[spent.Size]:
     """Seconds of the Fisher and of a training step on the same rows; their throughputs compare as `of_a_step`."""
     model = _adapted(params, trainable=True).train()
     weights, accelerator = adapt.trainable(model), Accelerator(cpu=not torch.cuda.is_available())
     step = _stepping(model, weights, accelerator)
-    found = {}
     for tokens in TOKENS:
         rows = _rows(tokens)
         batch = list(batches.micro_batches(rows, EXAMPLES, 0))
@@ -61,18 +58,16 @@ def fishers(params: config.Params, rounds: int) -> dict[str, Any]:
             "fisher": lambda rows=rows: fisher.diagonal(model, rows, weights, pad=0, accelerator=accelerator),
         }
         taken = spent.rounds(arms, rounds)
-        found[str(tokens)] = {name: spent.seconds(each) for name, each in taken.items()}
-        found[str(tokens)] |= {"examples": EXAMPLES, "of_a_step": spent.ratio(taken["step"], taken["fisher"])}
-    return found
+        figures: dict[str, Any] = {name: spent.seconds(each) for name, each in taken.items()}
+        yield str(tokens), figures | {"examples": EXAMPLES, "of_a_step": spent.ratio(taken["step"], taken["fisher"])}
 
 
-def predicting(params: config.Params, rounds: int) -> dict[str, Any]:
+def predicting(params: config.Params, rounds: int) -> Iterator[spent.Size]:
     """Seconds of `predict` beside PEFT's model asked for one text after another; how many greedy texts agree."""
     tokenizer = backbone.prompter(params).tokenizer
     plain, ours = _adapted(params, trainable=False).eval(), summariser.loaded(params, ADAPTER)
     options = params.section("predict", predictions.Options).model_copy(update={"max_new_tokens": NEW})
     settings = predictions.generation(options)
-    found = {}
     for size in PROMPTS:
         prompts = _prompts(params, size)
         texts: dict[str, list[Generated]] = {}
@@ -85,12 +80,16 @@ def predicting(params: config.Params, rounds: int) -> dict[str, Any]:
             ),
         }
         taken = spent.rounds(arms, rounds, warm=False)
-        found[str(size)] = {name: spent.seconds(each) for name, each in taken.items()} | {
-            "prompt_tokens": sum(len(each.ids) for each in prompts),
-            "faster": spent.ratio(taken["one_by_one"], taken["predict"]),
-            "same_texts": sum(map(_same, texts["alone"], texts["batch"])),
-        }
-    return found
+        figures: dict[str, Any] = {name: spent.seconds(each) for name, each in taken.items()}
+        yield (
+            str(size),
+            figures
+            | {
+                "prompt_tokens": sum(len(each.ids) for each in prompts),
+                "faster": spent.ratio(taken["one_by_one"], taken["predict"]),
+                "same_texts": sum(map(_same, texts["alone"], texts["batch"])),
+            },
+        )
 
 
 def _same(mine: Generated, theirs: Generated) -> bool:

@@ -18,6 +18,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+Size = tuple[str, dict[str, Any]]  # of what is measured: its name, and its figures
+
 
 @dataclass(frozen=True)
 class Spent:

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -67,7 +68,7 @@ def test_mining_reports_its_parts(index: str, parts: set[str]) -> None:
     found = json.loads(done.stdout)
     assert set(found["parts"]) == parts
     assert 80 * 64 <= found["pairs"] <= 80 * 80
-    assert found["peak_mib"] >= found["inputs_mib"] > 0
+    assert min(part["peak_mib"] for part in found["parts"].values()) >= found["inputs_mib"] > 0
 
 
 def test_of_a_pipeline_only_the_commands_are_replaced(tmp_path: Path) -> None:
@@ -112,3 +113,19 @@ def test_a_subject_that_is_not_known_is_refused() -> None:
     done = CliRunner().invoke(costs.main, ["minig"])
     assert done.exit_code == 2
     assert "no subject is called minig; there are subspace, fisher, mining" in done.output
+
+
+def test_a_size_that_was_measured_stays_where_the_next_one_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def measuring(params: object, rounds: int) -> Iterator[spent.Size]:
+        yield "10", {"cpu_seconds": 1.0}
+        raise MemoryError
+
+    monkeypatch.setattr(costs, "OUT", tmp_path / "costs.json")
+    monkeypatch.setattr(costs, "mining", measuring)
+    done = CliRunner().invoke(costs.main, ["mining", "--threads", str(torch.get_num_threads())])
+    assert isinstance(done.exception, MemoryError)
+    found = json.loads((tmp_path / "costs.json").read_text())["mining"]
+    assert found["sizes"] == {"10": {"cpu_seconds": 1.0}}
+    assert (found["rounds"], found["machine"]["threads"]) == (1, 2)
