@@ -19,7 +19,8 @@ from ruamel.yaml import YAML
 
 ROOT = Path(__file__).resolve().parents[1]
 PARTS = (
-    *(".dvc/config", ".dvcignore", ".gitignore", "dvc.yaml", "params.yaml", "profiles", "sample", "src", "stages"),
+    *(".dvc/config", ".dvcignore", ".gitignore", "configs", "dvc.yaml", "params.yaml", "profiles"),
+    *("sample", "src", "stages"),
     *("metrics/ablation.json", "metrics/budget.json"),  # made by hand, in git; the report shows them
 )
 SIZE = 4 << 30  # bytes of the disk, of which little is used: stages refuse to begin with less than 2 GB free
@@ -89,6 +90,11 @@ class Clone:
         """dvc.lock: every stage with the hashes of what it read and wrote."""
         return YAML(typ="safe").load((self.folder / "dvc.lock").read_text(encoding="utf-8"))["stages"]
 
+    def hashes(self) -> dict[str, str]:
+        """The md5 of every file that a stage read or wrote, so that one that differs has a name."""
+        entries = [(stage, each) for stage, known in self.stages().items() for each in known["deps"] + known["outs"]]
+        return {f"{stage}: {each['path']}": each["md5"] for stage, each in entries}
+
 
 @contextmanager
 def made(place: Path) -> Iterator[Clone]:
@@ -97,9 +103,7 @@ def made(place: Path) -> Iterator[Clone]:
     disk.mkdir(parents=True)
     mounted = mount("-t", "tmpfs", "-o", f"size={SIZE}", "tmpfs", str(disk))
     try:
-        clone = Clone(disk / "project", _environment(disk), disk if mounted else None)
-        clone.folder.mkdir()
-        _filled(clone)
+        clone = filled(disk / "project", disk, disk if mounted else None)
         try:
             yield clone
         finally:
@@ -109,24 +113,9 @@ def made(place: Path) -> Iterator[Clone]:
             subprocess.run(["umount", "--lazy", str(disk)], check=False)
 
 
-def mount(*arguments: str) -> bool:
-    """Mount something; whether this user may."""
-    try:
-        return subprocess.run(["mount", *arguments], capture_output=True).returncode == 0
-    except OSError:
-        return False
-
-
-def _environment(disk: Path) -> dict[str, str]:
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    own = {"BREVIARY_CACHE": str(disk / "models"), "DVC_SITE_CACHE_DIR": str(disk / "site"), "PATH": path}
-    named = {f"GIT_{who}_{what}": "t" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
-    quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "PYTHONPATH": "src", "PYTHONDONTWRITEBYTECODE": "1"}
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("DVC_", "MLFLOW_", "BREVIARY_"))}
-    return kept | own | named | quiet
-
-
-def _filled(clone: Clone) -> None:
+def filled(folder: Path, own: Path, disk: Path | None = None) -> Clone:
+    """A clean clone in `folder`, whose caches lie in the folder `own`: two clones may share them."""
+    clone = Clone(folder, _environment(own), disk)
     ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
     for part in PARTS:
         target = clone.folder / part
@@ -139,3 +128,21 @@ def _filled(clone: Clone) -> None:
     clone.must(sys.executable, "-m", "breviary", "profile", "apply", "tiny")
     clone.must("git", "add", "-A")
     clone.must("git", "commit", "-qm", "start")
+    return clone
+
+
+def mount(*arguments: str) -> bool:
+    """Mount something; whether this user may."""
+    try:
+        return subprocess.run(["mount", *arguments], capture_output=True).returncode == 0
+    except OSError:
+        return False
+
+
+def _environment(own: Path) -> dict[str, str]:
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    places = {"BREVIARY_CACHE": str(own / "models"), "DVC_SITE_CACHE_DIR": str(own / "site"), "PATH": path}
+    named = {f"GIT_{who}_{what}": "t" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+    quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "PYTHONPATH": "src", "PYTHONDONTWRITEBYTECODE": "1"}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("DVC_", "MLFLOW_", "BREVIARY_"))}
+    return kept | places | named | quiet
