@@ -107,6 +107,39 @@ def test_a_short_text_is_one_call_streamed_and_ends_in_a_whole_sentence(answerer
     assert [TEXT[slice(*span)] for span in answer.sentences[0].spans] == [answer.text]
 
 
+def said(monkeypatch: pytest.MonkeyPatch, says: Says, text: str, *, finished: bool) -> None:
+    """Let the model say `text`, whatever it is asked."""
+    made = prompts.Generated(text, 20, finished=finished)
+    monkeypatch.setattr(says, "said", lambda *_: made)
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        (
+            "We study transformers. The method was introduced in 2020. It was then",
+            "We study transformers. The method was introduced in 2020.",
+        ),
+        ("We study bees. Our model beats GPT-4.\n\nText: more", "We study bees. Our model beats GPT-4."),
+        ("The company is Foo Inc. It was founded", "The company is Foo Inc."),
+    ],
+)
+def test_a_text_that_was_broken_off_is_cut_back_once(answerer, says, monkeypatch, text, kept):
+    """What proved that the last stop ends a sentence is gone after that."""
+    said(monkeypatch, says, text, finished=False)
+    _, answer = told(answerer, TEXT[:130], Request(max_tokens=90))
+    assert (answer.text, answer.cut) == (kept, False)
+
+
+def test_a_sentence_that_was_not_ended_is_said_to_be_cut(answerer, says, monkeypatch):
+    said(monkeypatch, says, "In the gardens of the north, bees of every kind gather", finished=False)
+    _, answer = told(answerer, TEXT[:130], Request(max_tokens=90))
+    assert answer.text.endswith("…") and answer.cut
+    said(monkeypatch, says, "And then there were bees…", finished=True)
+    _, answer = told(answerer, TEXT[:130], Request(max_tokens=90))
+    assert (answer.text, answer.cut) == ("And then there were bees…", False)
+
+
 def test_a_long_text_is_read_whole_and_told_as_it_goes(answerer, says):
     events, answer = told(answerer, TEXT, Request(max_tokens=60))
     progress = [event for event in events if isinstance(event, Progress)]

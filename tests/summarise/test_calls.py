@@ -1,5 +1,6 @@
-"""How many calls a text takes at most, which is what a plan shares its time among."""
+"""How many calls a text takes, which is what a plan shares its time among."""
 
+from collections.abc import Iterator
 from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from breviary.model import limit
 from breviary.summarise import budget, calls, hierarchy, longform
 from breviary.summarise.budgeted import Writer
+from breviary.summarise.levels import AT_ONCE, Asked
 
 OPTIONS = hierarchy.Options.model_validate(
     {
@@ -27,12 +29,13 @@ OPTIONS = hierarchy.Options.model_validate(
 )
 
 
-def planned(levels: list[int], mode: Any, monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many calls each plan of a text of 8,000 tokens was for, whose levels turn out to have so many passages."""
-    found = list[int]()
+def planned(levels: list[int], mode: Any, monkeypatch: pytest.MonkeyPatch, tokens: int = 8000) -> list[list[int]]:
+    """How many texts each call has that is planned for, plan after plan, of a text of so many tokens whose levels turn
+    out to have so many passages."""
+    found = list[list[int]]()
 
     def plan_calls(asked: list[Any], *_: Any) -> Any:
-        found.append(len(asked))
+        found.append([call.prompts for call in asked])
         return SimpleNamespace(profile="fast", lowered="", calls=[Mock(spec=budget.Planned)])
 
     def written(self: calls.Calls, texts: Any, plan: Any) -> Any:
@@ -44,23 +47,43 @@ def planned(levels: list[int], mode: Any, monkeypatch: pytest.MonkeyPatch) -> li
     reader.options, reader.read = OPTIONS, lambda made: "a"
     reader.prompter = SimpleNamespace(room=288, max_summary_tokens=144, longest=300)
     monkeypatch.setattr(calls.Calls, "_written", written)
-    made = calls.Calls(writer, reader, calls.Request(mode=mode), limit.start(), most=60, tokens=8000)
+    made = calls.Calls(writer, reader, calls.Request(mode=mode), limit.start(), most=60, tokens=tokens)
     for level in levels:
-        for _ in made.read(["text"] * level):
-            pass
+        for asked in parts(level):
+            for _ in made.read(asked):
+                pass
     return found
+
+
+def parts(level: int) -> Iterator[Asked]:
+    """A level of so many passages, as they are asked for."""
+    for at in range(0, level, AT_ONCE):
+        yield Asked(["text"] * min(AT_ONCE, level - at), level == 1, at + AT_ONCE < level)
 
 
 def test_the_summary_keeps_all_the_time_that_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fewer levels than there might have been, of fewer passages: what was not needed is not planned for any more."""
     found = planned([20, 9, 3, 1], "map_reduce", monkeypatch)
     assert len(found) == 5 + 3 + 1 + 1
-    assert found[-1] == 1
-    assert all(after < before for before, after in pairwise(found))
+    assert found[-1] == [1]
+    assert all(len(after) < len(before) for before, after in pairwise(found))
+
+
+@pytest.mark.parametrize("level", [AT_ONCE, AT_ONCE + 1, 2 * AT_ONCE + 88])
+@pytest.mark.parametrize("tokens", [8000, 200_000])  # far fewer passages than there turn out to be, and far more
+def test_a_level_that_is_asked_for_in_parts_is_one_level(level, tokens, monkeypatch):
+    """Its last passage is no summary, and what comes after it is planned for all along."""
+    found = planned([level, 1], "map_reduce", monkeypatch, tokens)
+    asked = [plan[0] for plan in found]
+    assert sum(asked) == level + 1
+    assert all(len(plan) > 1 and plan[-1] == 1 for plan in found[:-1])
+    of_level = calls.shrinking(level, 288, 144, OPTIONS)[1:]
+    last = found[-2]  # of the level: the passages of the others are as many as its own make
+    assert sum(last) == last[0] + sum(of_level)
 
 
 def test_refine_plans_for_every_passage_to_come(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert planned([1] * 56, "refine", monkeypatch) == list(range(56, 0, -1))
+    assert planned([1] * 56, "refine", monkeypatch) == [[1] * left for left in range(56, 0, -1)]
 
 
 @pytest.mark.parametrize("mode", ["map_reduce", "refine"])

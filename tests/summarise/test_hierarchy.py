@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from breviary.errors import DataError, ModelError
 from breviary.summarise import hierarchy, retrieval
-from breviary.summarise.levels import Asking
+from breviary.summarise.levels import Asked, Asking
 
 WORD = re.compile(r"\w{1,6}|[^\w\s]")
 ROOM = 24
@@ -82,9 +82,9 @@ def summarise(text: str, model: Model, room: int = ROOM, **changes: object) -> h
 def run(begun: Asking, answer: Callable[[list[str]], list[str]]) -> hierarchy.Summary:
     """What comes of `begun` where the model has nothing to tell on the way."""
 
-    def read(texts: list[str]) -> Generator[str, None, list[str]]:
+    def read(asked: Asked) -> Generator[str, None, list[str]]:
         yield "reading"
-        return answer(texts)
+        return answer(asked.texts)
 
     running, told = hierarchy.run(begun, read), list[str]()
     while True:

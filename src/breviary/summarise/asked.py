@@ -123,7 +123,8 @@ class Answerer:
     def _answer(self, found: Summary, calls: Calls) -> Answer:
         if not any(map(str.isalnum, found.text)):
             raise ModelError("the model answered without a word; try another model, or ask for more tokens")
-        ended = ending.fit(found.text, calls.most, self.prompter.tokenizer.count, finished=calls.finished)
+        ended = ending.fit(found.text, calls.most, self.prompter.tokenizer.count, finished=True)  # each answer has been
+        is_cut = ended.flagged or (not calls.finished and ended.text.endswith(ending.ELLIPSIS))
         return Answer(
             text=ended.text,
             sentences=_kept(found.sentences, ended.text),
@@ -132,7 +133,7 @@ class Answerer:
             profile=calls.profile,
             mode=calls.request.mode,
             lowered=calls.lowered,
-            cut=ended.flagged,
+            cut=is_cut,
             truncated=found.truncated,
             calls=found.calls,
             levels=found.levels,

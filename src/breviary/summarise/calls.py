@@ -4,8 +4,8 @@ Beams and length are spent on the summary, which is what somebody reads. Notes, 
 with the last profile, the fastest, and no longer than the hierarchy keeps of them.
 
 Before each call the rest of the work is estimated again, so that notes that took longer than planned shorten those that
-follow, and the summary itself keeps its time. Estimates are upper bounds: a level has as many calls as its passages
-would fill if every answer took all that it may.
+follow, and the summary itself keeps its time. A level that is there is counted; one to come is taken to have as many
+passages as its text fills if every answer takes all that it may.
 """
 
 import math
@@ -18,6 +18,7 @@ from breviary.model.limit import Limit
 from breviary.summarise import budget, hierarchy, longform
 from breviary.summarise.budgeted import Writer
 from breviary.summarise.hierarchy import Mode
+from breviary.summarise.levels import Asked
 
 DEFAULT: Mode = "map_reduce"  # whoever asks for a summary wants it of the whole document
 
@@ -50,15 +51,15 @@ class Calls:
         room, longest = reader.prompter.room, reader.prompter.max_summary_tokens
         self.note = min(longest, max(1, int(reader.options.keep * room)))  # tokens of what is summarised again
         self.left = rounds(tokens, room, self.note, reader.options, request.mode)
+        self.level = 0  # passages of the level under way that were asked for
         self.total, self.done = sum(self.left), 0
         self.profile, self.lowered, self.finished = "", "", True
 
-    def read(self, texts: Sequence[str]) -> Generator[str | Progress, None, list[str]]:
+    def read(self, asked: Asked) -> Generator[str | Progress, None, list[str]]:
         """What the model answers to each text. Raises BudgetError where time is over or will not do."""
-        answers, made = list[str](), list[Generated]()
-        size, are_notes = self.writer.options.batch_size, len(texts) > 1
-        later = self.left[1:] if are_notes or self.request.mode == "refine" else []
-        self.left = [len(texts), *later]
+        answers, made, texts = list[str](), list[Generated](), asked.texts
+        size, are_notes = self.writer.options.batch_size, not asked.is_alone
+        self._count(asked)
         for start in range(0, len(texts), size):
             batch = texts[start : start + size]
             if self.limit.cancelled():
@@ -72,9 +73,21 @@ class Calls:
             answers += [self.reader.read(each) for each in made]
             self.done += len(batch)
             self.left[0] -= len(batch)
-        self.left = self.left[1:]  # what is left of an upper bound will not be asked
+        if not asked.goes_on:
+            self.left, self.level = self.left[1:], 0
         self.finished = made[-1].finished
         return answers
+
+    def _count(self, asked: Asked) -> None:
+        """Take what is known of the level under way in place of what was estimated."""
+        here = len(asked.texts)
+        self.level += here
+        if asked.goes_on:
+            self.left[0] = max(self.left[0], here + 1)
+        elif asked.is_alone:
+            self.left = [here, *(self.left[1:] if self.request.mode == "refine" else [])]
+        else:
+            self.left = [here, *shrinking(self.level, self.reader.prompter.room, self.note, self.reader.options)[1:]]
 
     def _written(self, texts: Sequence[str], planned: budget.Planned) -> Generator[str, None, list[Generated]]:
         """What the model writes after each text; a single one is told piece by piece."""
@@ -110,7 +123,7 @@ class Calls:
 
 
 def rounds(tokens: int, room: int, note: int, options: hierarchy.Options, mode: Mode) -> list[int]:
-    """How many passages each round of `mode` has, at most, for a text of `tokens`, where answers have at most `note`.
+    """How many passages each round of `mode` has, for a text of `tokens` that fills them and answers of `note` tokens.
 
     The last round's answer is the summary, of whatever length.
     """
@@ -119,7 +132,12 @@ def rounds(tokens: int, room: int, note: int, options: hierarchy.Options, mode: 
     if mode == "refine":
         past = int(min(options.keep, 0.5) * room)
         return [1] * math.ceil(tokens / max(1, room - past - options.overlap_tokens))
-    found = [math.ceil(tokens / max(1, room - options.overlap_tokens))]
+    return shrinking(math.ceil(tokens / max(1, room - options.overlap_tokens)), room, note, options)
+
+
+def shrinking(passages: int, room: int, note: int, options: hierarchy.Options) -> list[int]:
+    """How many passages each level has, from one of so many up to the summary."""
+    found = [passages]
     while found[-1] > 1 and len(found) < options.max_depth:
         found.append(max(1, min(found[-1] - 1, math.ceil(found[-1] * note / room))))
     return found

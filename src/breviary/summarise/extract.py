@@ -7,7 +7,7 @@ stands in the order of the source. Most of a long document reaches no model: `co
 from breviary.data.sentences import Span
 from breviary.errors import DataError
 from breviary.summarise import passages, retrieval
-from breviary.summarise.levels import Asking, Given, deduplicated, digest, summary
+from breviary.summarise.levels import Asked, Asking, Given, deduplicated, digest, summary
 from breviary.summarise.map_reduce import NOTHING
 from breviary.summarise.passages import SMALLEST_ROOM, Passage
 
@@ -21,7 +21,7 @@ def asking(text: str, given: Given) -> Asking:
     if not found:
         raise DataError(NOTHING)
     passage = _chosen(found, given)
-    answer = (yield [passage.text])[0]
+    answer = (yield Asked([passage.text]))[0]
     total = sum(each.tokens for each in found)
     return summary(
         deduplicated(digest(passage, answer, given), given),

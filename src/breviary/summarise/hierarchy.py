@@ -22,7 +22,7 @@ from breviary import config
 from breviary.data.sentences import Offsets
 from breviary.errors import ModelError
 from breviary.summarise import extract, map_reduce, refine, retrieval, truncate
-from breviary.summarise.levels import Asking, Given, Summary
+from breviary.summarise.levels import Asked, Asking, Given, Summary
 
 Told = TypeVar("Told")
 Mode = Literal["truncate", "map_reduce", "refine", "extract"]
@@ -67,18 +67,18 @@ def begin(text: str, options: Options, *, room: int, offsets: Offsets, similar: 
 
 
 def run(
-    asking: Asking, read: Callable[[list[str]], Generator[Told, None, list[str]]]
+    asking: Asking, read: Callable[[Asked], Generator[Told, None, list[str]]]
 ) -> Generator[Told, None, Summary]:
     """What comes of `asking` when `read` answers, which may yield what it has to tell on the way.
 
     Raises ModelError where it does not answer every text.
     """
-    texts = next(asking)
+    asked = next(asking)
     while True:
-        answers = yield from read(texts)
-        if len(answers) != len(texts):
-            raise ModelError(f"{len(texts)} texts went in and {len(answers)} summaries came out")
+        answers = yield from read(asked)
+        if len(answers) != len(asked.texts):
+            raise ModelError(f"{len(asked.texts)} texts went in and {len(answers)} summaries came out")
         try:
-            texts = asking.send(answers)
+            asked = asking.send(answers)
         except StopIteration as done:
             return done.value

@@ -3,7 +3,7 @@
 Sentences that say again what was said are left out: in order, a sentence stays unless its similarity to one that stays
 reaches `duplicate`. The earlier one takes over the origin of the later.
 
-The model is asked by `yield`: a mode is a generator that gives lists of texts and is sent as many answers. So one
+The model is asked by `yield`: a mode is a generator that gives texts (`Asked`) and is sent as many answers. So one
 document or many can be under way, in batches of any size, and no mode knows of models, files or progress.
 """
 
@@ -69,7 +69,16 @@ class Summary:
         return self.coverage < 1
 
 
-Asking = Generator[list[str], list[str], Summary]
+@dataclass(frozen=True)
+class Asked:
+    """Texts that are to be summarised, which are a level of a document or a part of one."""
+
+    texts: list[str]
+    is_alone: bool = True  # the whole level is one text
+    goes_on: bool = False  # more texts of the level follow
+
+
+Asking = Generator[Asked, list[str], Summary]
 
 
 @dataclass(frozen=True)
@@ -82,15 +91,18 @@ class Level:
     read: int  # of the passages, repetitions included
 
 
-def level(run: Iterator[Passage], given: Given) -> Generator[list[str], list[str], Level]:
+def level(run: Iterator[Passage], given: Given) -> Generator[Asked, list[str], Level]:
     """Ask for a summary of every passage. Only where there is one passage alone may its answer be of any length."""
     found: list[Sentence] = []
     calls = tokens = read = 0
-    while block := list(islice(run, AT_ONCE)):
-        answers = yield [passage.text for passage in block]
-        alone = not calls and len(block) == 1
+    upcoming = next(run, None)
+    while upcoming:
+        block = [upcoming, *islice(run, AT_ONCE - 1)]
+        upcoming = next(run, None)
+        is_alone = not calls and len(block) == 1
+        answers = yield Asked([passage.text for passage in block], is_alone, upcoming is not None)
         for passage, answer in zip(block, answers, strict=True):
-            limit = None if alone else min(given.room, max(1, int(given.keep * passage.tokens)))
+            limit = None if is_alone else min(given.room, max(1, int(given.keep * passage.tokens)))
             found += digest(passage, answer, given, limit)
         calls += len(block)
         tokens += sum(passage.tokens for passage in block)

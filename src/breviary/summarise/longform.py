@@ -83,7 +83,7 @@ class Summariser:
     def _drive(self, begun: Mapping[str, Asking], folder: Path | None, *, is_cut: bool) -> dict[str, Summary]:
         """Round after round, until every document has its summary."""
         done: dict[str, Summary] = {}
-        waiting = {name: next(asking) for name, asking in begun.items()}
+        waiting = {name: next(asking).texts for name, asking in begun.items()}
         level = 0
         while waiting:
             prompts = {f"{name} {place:06}": each for name in waiting for place, each in enumerate(waiting[name])}
@@ -96,7 +96,7 @@ class Summariser:
             for name, texts in before.items():
                 answered = [made[f"{name} {place:06}"] for place in range(len(texts))]
                 try:
-                    waiting[name] = begun[name].send([self.read(answer) for answer in answered])
+                    waiting[name] = begun[name].send([self.read(answer) for answer in answered]).texts
                 except StopIteration as finished:
                     done[name] = replace(finished.value, finished=answered[-1].finished)
             level += 1

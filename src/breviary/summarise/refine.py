@@ -8,7 +8,7 @@ from itertools import islice
 
 from breviary.data.sentences import Span
 from breviary.errors import DataError
-from breviary.summarise.levels import Asking, Given, deduplicated, digest, source, summary
+from breviary.summarise.levels import Asked, Asking, Given, deduplicated, digest, source, summary
 from breviary.summarise.map_reduce import NOTHING
 from breviary.summarise.passages import SMALLEST_ROOM, Passage, Sentence, joined
 
@@ -22,7 +22,7 @@ def asking(text: str, given: Given) -> Asking:
     calls = read = 0
     for chunk, is_last in _marked(source(text, given, chunks, given.room if alone else given.room - past)):
         passage = _after(so_far, chunk, given)
-        answer = (yield [passage.text])[0]
+        answer = (yield Asked([passage.text]))[0]
         calls, read = calls + 1, read + given.count(passage.text)
         found = digest(passage, answer, given, limit=None if is_last else past)
         so_far = deduplicated(found, given) or so_far  # an empty answer takes nothing back

@@ -6,7 +6,7 @@ The text is handed over whole and cut by the prompt, by token ids, as in trainin
 from breviary.data.sentences import Span
 from breviary.errors import DataError
 from breviary.summarise import passages
-from breviary.summarise.levels import Asking, Given, deduplicated, digest, summary
+from breviary.summarise.levels import Asked, Asking, Given, deduplicated, digest, summary
 from breviary.summarise.map_reduce import NOTHING
 
 
@@ -19,7 +19,7 @@ def asking(text: str, given: Given) -> Asking:
     if first is None:
         raise DataError(NOTHING)
     total = given.count(text.strip())
-    answer = (yield [text])[0]
+    answer = (yield Asked([text]))[0]
     return summary(
         deduplicated(digest(first, answer, given), given),
         chunks,
