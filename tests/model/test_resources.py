@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from breviary.errors import ResourceError
 from breviary.model import resources
@@ -31,6 +32,24 @@ def test_what_there_is() -> None:
     assert found.place
 
 
+def test_each_process_of_a_launch_asks_its_own_gpu_and_counts_what_torch_holds_idle(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    gpu = {
+        "is_available": lambda: True,
+        "device_count": lambda: 2,
+        "mem_get_info": lambda device: (10 + device, 40),
+        "memory_reserved": lambda device: 9,
+        "memory_allocated": lambda device: 2,
+        "get_device_name": lambda device: f"GPU {device}",
+    }
+    for name, function in gpu.items():
+        monkeypatch.setattr(torch.cuda, name, function)
+    for rank, expected in (("0", Memory("GPU 0", 40, 17)), ("1", Memory("GPU 1", 40, 18))):
+        monkeypatch.setenv("LOCAL_RANK", rank)
+        assert resources.available() == expected
+
+
 @pytest.mark.parametrize(
     ("names", "expected"),
     [
@@ -38,6 +57,23 @@ def test_what_there_is() -> None:
         ({"memory.max": "max\n", "memory.current": "400\n"}, (sys.maxsize, 0)),
         ({"memory/memory.limit_in_bytes": "10", "memory/memory.usage_in_bytes": "4"}, (10, 4)),
         ({}, (sys.maxsize, 0)),
+        # the content of files is given back when memory is needed
+        (
+            {
+                "memory.max": "1000",
+                "memory.current": "400",
+                "memory.stat": "anon 150\nfile 250\nactive_file 100\ninactive_file 120\nshmem 30\n",
+            },
+            (1000, 180),
+        ),
+        (
+            {
+                "memory/memory.limit_in_bytes": "10",
+                "memory/memory.usage_in_bytes": "4",
+                "memory/memory.stat": "active_file 9\ntotal_active_file 1\ntotal_inactive_file 2\n",
+            },
+            (10, 1),
+        ),
     ],
 )
 def test_a_container_may_have_less_than_its_machine(

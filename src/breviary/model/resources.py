@@ -19,13 +19,18 @@ class Memory:
 
 
 def available() -> Memory:
-    """The GPU's memory where there is a GPU, else this machine's, or what its container may use of it."""
+    """The memory of this process's GPU where there is one, else this machine's, or what its container may use of it.
+
+    What this process could have again for the asking counts as free: blocks of torch's that hold nothing any more.
+    """
     import psutil
     import torch
 
     if torch.cuda.is_available():
-        free, size = torch.cuda.mem_get_info()
-        return Memory(torch.cuda.get_device_name(), size, free)
+        device = min(int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count() - 1)
+        free, size = torch.cuda.mem_get_info(device)
+        idle = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return Memory(torch.cuda.get_device_name(device), size, free + idle)
     machine = psutil.virtual_memory()
     limit, used = _container()
     return Memory("RAM", min(machine.total, limit), min(machine.available, limit - used))
@@ -42,14 +47,24 @@ def has_bf16() -> bool:
 
 
 def _container(root: Path = Path("/sys/fs/cgroup")) -> tuple[int, int]:
-    """(limit, used) of the container's memory in bytes; no limit is `sys.maxsize`."""
-    for limit, used in (
-        ("memory.max", "memory.current"),
-        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
+    """(limit, used) of the container's memory in bytes; no limit is `sys.maxsize`.
+
+    Without the cached content of files, which the kernel counts as used and gives back when it is needed.
+    """
+    for folder, limit, used, cached in (
+        (root, "memory.max", "memory.current", ""),
+        (root / "memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_"),
     ):
-        if (root / limit).is_file() and (root / limit).read_text().strip().isdigit():
-            return int((root / limit).read_text()), int((root / used).read_text())
+        if (folder / limit).is_file() and (folder / limit).read_text().strip().isdigit():
+            return int((folder / limit).read_text()), int((folder / used).read_text()) - _cached(folder, cached)
     return sys.maxsize, 0
+
+
+def _cached(folder: Path, prefix: str) -> int:
+    stat = folder / "memory.stat"
+    lines = (line.split() for line in stat.read_text().splitlines()) if stat.is_file() else []
+    counted = {f"{prefix}active_file", f"{prefix}inactive_file"}
+    return sum(int(value) for name, value in lines if name in counted)
 
 
 def require(what: str, needed: Estimate, found: Memory) -> None:
