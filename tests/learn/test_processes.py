@@ -9,11 +9,12 @@ from safetensors.torch import load_file
 
 DISTRIBUTED = """
 import random, sys
+from dataclasses import replace
 from pathlib import Path
 import torch
 from accelerate import Accelerator
 from breviary.data.batches import Row
-from breviary.learn import fit
+from breviary.learn import fit, loop
 from breviary.learn.objective import Objective
 from breviary.learn.terms import cross_entropy
 from breviary.learn.curriculum import Options
@@ -25,12 +26,13 @@ torch.set_num_threads(1)
 draw = random.Random(0)
 token = lambda most: [draw.randrange(256) for _ in range(draw.randint(1, most))]
 rows = [Row(f"e{index}", token(24), [*token(9), 257]) for index in range(14)]
-term = cross_entropy.term
-if broken:  # for one micro-batch of a step nothing is left: the others must not wait for its gradient for ever
-    worst = max(len(row.target) for row in rows)
-    def term(step):
+if broken:  # one micro-batch of a step overflows: the others must not wait for its gradient for ever, nor get its NaN
+    worst, forward = max(len(row.target) for row in rows), loop.forward
+    def overflowing(*given):
+        step = forward(*given)
         longest = (step.targets == 257).nonzero().flatten().diff(prepend=torch.tensor([-1])).max()
-        return cross_entropy.term(step) * (float("nan") if longest == worst else 1.0)
+        return replace(step, logits=step.logits * (float("nan") if longest == worst else 1.0))
+    loop.forward = overflowing
 options = Options.model_validate(dict(
     epochs=2, batch=5, micro_batch=2, optimizer=dict(kind="adamw", lr=5e-3, loraplus_ratio=4.0, weight_decay=0.01),
     schedule=dict(kind="cosine", warmup_share=0.1), max_grad_norm=1.0, gradient_checkpointing=False,
@@ -41,8 +43,8 @@ model = compute.load(folder, compute.Options(precision="fp32", quantisation="non
 target = lora.Options(kind="lora", rank=4, alpha=8.0, dropout=0.0, targets=["q_proj", "down_proj"])
 model = adapt.create(model, target, 0).train()
 progress = fit.fit(model, options, rows[:-2], {"x": rows[-2:]}, accelerator=accelerator, pad=258, seed=1,
-                   objective=Objective({"cross_entropy": (1.0, term)}, {}), constraints={}, scratch=out / "scratch",
-                   log=lambda values, step: None)
+                   objective=Objective({"cross_entropy": (1.0, cross_entropy.term)}, {}), constraints={},
+                   scratch=out / "scratch", log=lambda values, step: None)
 if accelerator.is_main_process:
     adapt.save(model, out / "adapter", "weights")
     print(accelerator.num_processes, progress.dropped, [row.get("loss/cross_entropy") for row in progress.curve])
@@ -64,3 +66,23 @@ def test_two_processes_train_what_one_does(case: str, tiny: Any, tmp_path: Path,
     assert counts[0] == counts[1]
     one, two = ([float(item) for item in each.rstrip("]").split(", ") if item != "None"] for each in losses)
     assert one == pytest.approx(two, abs=1e-5)
+
+
+SHARED = """
+from pathlib import Path
+from accelerate import Accelerator
+from accelerate.utils import gather_object
+from breviary.learn import fit
+
+accelerator = Accelerator(cpu=True)
+found = gather_object([str(fit._shared(Path(f"key.{accelerator.process_index}")))])
+if accelerator.is_main_process:
+    print(*found)
+accelerator.end_training()
+"""
+
+
+@pytest.mark.slow
+def test_all_processes_go_on_from_the_checkpoint_of_the_first(launch: Callable[..., str]) -> None:
+    """It may have found the folder of its key in use, and have taken another one."""
+    assert launch(SHARED, 2).strip() == "key.0 key.0"

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import broadcast_object_list
 from torch import Tensor
 from tqdm import tqdm
 
@@ -72,7 +73,7 @@ def fit(
     plan = batches.steps(rows, epochs=options.epochs, batch=options.batch, seed=seed, shown=shown)
     adam = _optimizer(trained, options)
     prepared, prepared_adam = accelerator.prepare(model, adam)
-    progress = checkpoint.restore(scratch, kept, adam)
+    progress = checkpoint.restore(_shared(scratch), kept, adam)
     course = Course(prepared, options, validation, objective, constraints, trained, accelerator, pad, log, progress)
     if progress.step == 0:
         _begin(course)
@@ -90,6 +91,13 @@ def fit(
             checkpoint.save(scratch, progress, kept, adam)
     _end(course)
     return progress
+
+
+def _shared(scratch: Path) -> Path:
+    """The folder of the main process, which may have found that of its key in use: all go on from the same step."""
+    folders = [str(scratch)]
+    broadcast_object_list(folders)
+    return Path(folders[0])
 
 
 def _train(

@@ -94,10 +94,17 @@ def _micro_batches(model: Any, terms: Terms, batches: Sequence[Batch], accelerat
     for batch, share, last in _mine(batches, accelerator):
         with nullcontext() if last else accelerator.no_sync(model):
             loss, parts, lost = total(terms, forward(model, batch.to(accelerator.device)))
-            if parts or accelerator.num_processes > 1:  # the other processes wait for this one's gradient
+            if parts:
                 accelerator.backward(loss * (share * accelerator.num_processes))  # DDP averages over processes
+            elif accelerator.num_processes > 1:  # the others wait for this one's gradient
+                accelerator.backward(_nothing(model))
         _count(tally, parts, lost, share)
     return tally
+
+
+def _nothing(model: Any) -> Tensor:
+    """A loss whose gradient is zero. Not by way of the forward pass: zero times a value that is not finite is not."""
+    return torch.stack([0 * weight.flatten()[:1].sum() for weight in model.parameters() if weight.requires_grad]).sum()
 
 
 def _clip(

@@ -103,10 +103,12 @@ def build(specs: Mapping[str, Mapping[str, Any]], given: Given, where: str = "te
 
 
 def total(terms: Terms, step: Step) -> tuple[Scalar, dict[str, Tensor], list[str]]:
-    """The loss to differentiate, the value of each finite term (unweighted, detached), and the names of the others."""
+    """The loss to differentiate, the value of each finite term (unweighted, detached), and the names of the others.
+
+    Where no term is finite the loss has no gradient.
+    """
     with torch.autocast(step.logits.device.type, enabled=False):
         values = {name: term(step) for name, (_, term) in terms.items()}
     finite = {name: value for name, value in values.items() if torch.isfinite(value.detach())}
-    nothing = step.logits[:0].sum()  # zero, with a gradient: a process whose terms are all lost still has one to share
-    loss = sum((terms[name][0] * value for name, value in finite.items()), nothing)
+    loss = sum((terms[name][0] * value for name, value in finite.items()), torch.zeros((), device=step.logits.device))
     return loss, {name: value.detach() for name, value in finite.items()}, sorted(values.keys() - finite.keys())
