@@ -29,7 +29,7 @@ def main() -> None:
         options = run.params.section("pairs", pairs.Options)
         documents = artifacts.read_records(DOCUMENTS, Document)
         truth = None
-        if options.truth:
+        if options.truth and options.left and options.right:
             truth = pair_report.read_truth(options.truth, documents, options.left, options.right)
         encode = encoder.load(resolve.folder(ENCODER)).encode
         mined = pairs.mine(documents, artifacts.read_records(CHUNKS, Chunk), encode, options, truth)

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 from bench.clone import Clone, filled
 
@@ -65,3 +66,17 @@ def test_a_clone_that_is_killed_in_phase_2_ends_with_the_same_bytes(
     expected, found = done.hashes(), clone.hashes()
     assert {name for name in expected | found if expected.get(name) != found.get(name)} == set()
     assert clone.stages() == done.stages()
+
+
+def test_a_project_of_one_kind_of_text_has_no_pairs(caches: Path, tmp_path: Path) -> None:
+    clone, yaml = filled(tmp_path / "project", caches), YAML()
+    params = clone.folder / "params.yaml"
+    values = yaml.load(params.read_text(encoding="utf-8"))
+    values["pairs"] |= {"left": None, "right": None, "truth": None}
+    for phase in ("phase1", "phase2", "phase3"):
+        values["mix"][phase]["shares"] = {"paper": 1.0}
+    with params.open("w", encoding="utf-8") as file:
+        yaml.dump(values, file)
+    clone.must("dvc", "repro", "mix")
+    assert (clone.folder / "data/pairs.jsonl").read_text() == ""
+    assert (clone.folder / "data/mixtures/phase3.jsonl").stat().st_size

@@ -198,10 +198,16 @@ def test_a_missing_domain_is_named():
         mine(PAPERS)
 
 
+def test_where_there_are_none_to_look_for_none_are_found():
+    found = mine(PAPERS, left=None, right=None)
+    assert (found.pairs, found.rejects, found.report["pairs"]) == ([], [], 0)
+
+
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
         ({"right": "paper"}, "pairs join two domains"),
+        ({"right": None}, "two domains, or both null"),
         ({"per_document": 5}, r"per_document \(5\) cannot exceed neighbours \(4\)"),
         ({"shortlist": {"candidates": 3}}, r"neighbours \(4\) cannot exceed shortlist.candidates \(3\)"),
         ({"lexical_share": 1.5}, "less than or equal to 1, got 1.5"),

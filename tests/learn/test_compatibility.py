@@ -249,13 +249,18 @@ def test_the_check_takes_what_params_yaml_says(make_options: Callable[..., Any])
         k: int = 16
         of: list[str] = Field(default=["update"])
 
-    def params(kind: str) -> config.Params:
-        checked = {
+    class Pairs(config.Options):
+        left: str | None = "paper"
+
+    def params(kind: str, **changes: config.Options) -> config.Params:
+        checked: dict[str, config.Options] = {
             "adapter": Adapter(kind=kind),
             "compute": PLAIN,
             "mix": Mix(shares={"paper": 1.0}),
+            "pairs": Pairs(),
             "subspace": Subspace(),
             "train_phase1": make_options(optimizer={"loraplus_ratio": 8.0}),
+            **changes,
         }
         return config.Params({name: {} for name in checked}, checked)
 
@@ -266,6 +271,12 @@ def test_the_check_takes_what_params_yaml_says(make_options: Callable[..., Any])
         ConfigError, match=r"^train_phase1\.optimizer\.loraplus_ratio: loraplus does not go with adalora"
     ):
         compatibility.check(params("adalora"), backbone)
+    with pytest.raises(ConfigError, match=r"^subspace\.k: 33 directions of an update of adapter\.rank=32, which"):
+        compatibility.check(params("lora", subspace=Subspace(k=33)), backbone)
+    compatibility.check(params("lora", subspace=Subspace(k=33, of=[]), pairs=Pairs(left=None)), backbone)
+    paired = make_options(terms={"cross_entropy": {"weight": 1.0}, "contrastive": {"weight": 0.1}})
+    with pytest.raises(ConfigError, match=r"train_phase1\.terms\.contrastive: needs pairs, and pairs\.left is null"):
+        compatibility.check(params("lora", train_phase1=paired, pairs=Pairs(left=None)), backbone)
 
 
 def test_the_docs_show_the_rules_as_they_are() -> None:

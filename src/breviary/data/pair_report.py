@@ -108,6 +108,7 @@ def read_truth(where: str, documents: Iterable[Document], left: str, right: str)
     }
     if not truth:
         raise DataError(
-            f"pairs.truth: none of the {len(listed)} pairs of '{where}' names a {left} and a {right} document"
+            f"pairs.truth: none of the {len(listed)} pairs of '{where}' names a {left} and a {right} document; "
+            "set it to null where the truth is not known"
         )
     return truth

@@ -21,6 +21,11 @@ from breviary.records import Chunk, Document, Pair
 if TYPE_CHECKING:
     from breviary.data import matching
 
+WITHOUT = (
+    "where there are no pairs to find set pairs.left, pairs.right and pairs.truth to null, and leave `pair` and "
+    "`contrastive` out of mix and of the phases' terms"
+)
+
 
 class Shortlist(config.Options):
     """Of which documents S is made where a side has more than `above`: below, of all with all."""
@@ -33,8 +38,8 @@ class Shortlist(config.Options):
 class Options(config.Options):
     """Section `pairs`."""
 
-    left: str
-    right: str
+    left: str | None  # domains; both null: there are no pairs to look for
+    right: str | None
     per_document: int = Field(ge=1)
     neighbours: int = Field(ge=1)
     min_margin: float = Field(ge=0)
@@ -46,7 +51,9 @@ class Options(config.Options):
 
     @model_validator(mode="after")
     def _two_domains(self) -> "Options":
-        if self.left == self.right:
+        if (self.left is None) != (self.right is None):
+            raise ConfigError("left and right are two domains, or both null where there are no pairs to look for")
+        if self.left is not None and self.left == self.right:
             raise ConfigError(f"left and right are both '{self.left}'; pairs join two domains")
         if self.per_document > self.neighbours:
             raise ConfigError(f"per_document ({self.per_document}) cannot exceed neighbours ({self.neighbours})")
@@ -76,13 +83,15 @@ def mine(
     """Mine every split. Raises DataError where a domain is missing or nothing passes, saying what came nearest."""
     from breviary.data import shortlist
 
+    if options.left is None or options.right is None:
+        return Mined([], [], report({}, [], [], None))
     shortlist.require(options.shortlist.index)
     by_id = {each.id: each for each in documents if each.domain in (options.left, options.right)}
     used = sorted((each for each in chunks if each.document in by_id), key=lambda each: (each.document, each.index))
     missing = [name for name in (options.left, options.right) if not any(each.domain == name for each in used)]
     if missing:
         have = ", ".join(sorted({each.domain for each in chunks}))
-        raise DataError(f"pairs: no chunk of domain {' or '.join(missing)}; the documents have: {have}")
+        raise DataError(f"pairs: no chunk of domain {' or '.join(missing)}; the documents have: {have}; {WITHOUT}")
     owners = sorted({each.document for each in used})
     vectors = encode([each.text for each in used] + [by_id[owner].title for owner in owners])
     embedded = {each.id: vectors[place] for place, each in enumerate(used)}
@@ -215,5 +224,5 @@ def _nothing_found(rejects: Sequence[Reject], options: Options, documents: int) 
     return (
         f"pairs: none found between {options.left} and {options.right} ({documents} documents); looked inside each "
         f"split for mutual best with cosine >= {options.min_cosine:g} and margin >= {options.min_margin:g}; "
-        f"{best or 'no split has documents of both domains'}; lower the thresholds, or set the pair shares of mix to 0"
+        f"{best or 'no split has documents of both domains'}; lower the thresholds; {WITHOUT}"
     )

@@ -33,16 +33,18 @@ def check(params: config.Params, backbone: Mapping[str, Any]) -> None:
     """
     mix: Any = params.section("mix", config.Options)
     subspace: Any = params.section("subspace", config.Options)
+    adapter: Any = params.section("adapter", config.Options)
     arithmetic, phases = params.section("compute", compute.Options), params.all(Options)
     found = sharding.problems(phases, arithmetic.quantisation) + problems(
         phases,
         shares={f"train_{name}": phase.shares for name, phase in mix.phases().items()},
-        adapter=params.section("adapter", config.Options),
+        adapter=adapter,
         arithmetic=arithmetic,
         shape=memory.shape(backbone),
         sections=params.plain(),
         stored=dict.fromkeys(("base", *subspace.of), int(subspace.k)),
     )
+    found += _beyond_rank(subspace, adapter) + _without_pairs(params, phases)
     if found:
         raise ConfigError("\n".join(found))
 
@@ -140,3 +142,18 @@ def _without_room(where: str, options: Any, adapter: Any, shape: memory.Shape, s
             f"{where}: asks for {k} directions of: {of}, subspace keeps {have}; see subspace.k and subspace.of"
         )
     return found
+
+
+def _beyond_rank(subspace: Any, adapter: Any) -> list[str]:
+    if "update" not in subspace.of or subspace.k <= adapter.rank:
+        return []
+    return [
+        f"subspace.k: {subspace.k} directions of an update of adapter.rank={adapter.rank}, which has no more than its "
+        "rank; lower it, or leave `update` out of subspace.of"
+    ]
+
+
+def _without_pairs(params: config.Params, phases: Mapping[str, Options]) -> list[str]:
+    pairs: Any = params.section("pairs", config.Options)
+    asking = [name for name, options in phases.items() if "contrastive" in options.terms] if not pairs.left else []
+    return [f"{name}.terms.contrastive: needs pairs, and pairs.left is null: none are looked for" for name in asking]
