@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from breviary.cli import doctor
-from breviary.model import resources
+from breviary.model import preview, resources
 from breviary.model.resources import Memory
 
 
@@ -43,6 +43,30 @@ def test_params_that_are_not_valid_are_a_bad_line(tmp_path: Path, monkeypatch: p
     good, name, found = next(doctor._fits(None))
     assert (good, name) == (False, "params.yaml")
     assert "runtime.seed" in found
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "said"),
+    [
+        ("ewc: {weight:", "ewc: {wieght:", "train_phase3.terms.ewc.wieght: unknown key, did you mean 'weight'?"),
+        ("  rank: 32", "  rank: 8", "subspace.k: 16 directions of an update of adapter.rank=8"),
+        ("  left: paper", "  left: null", "left and right are two domains, or both null"),
+    ],
+)
+def test_methods_that_are_misspelt_or_do_not_go_together_are_a_bad_line(
+    right: str, wrong: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = Path("params.yaml").read_text()
+    assert right in text
+    tiny = {"hidden_size": 576, "intermediate_size": 1536, "num_attention_heads": 9, "num_key_value_heads": 3}
+    monkeypatch.setattr(preview, "config", lambda *_: tiny | {"num_hidden_layers": 30, "vocab_size": 49152})
+    monkeypatch.chdir(tmp_path)
+    for content, expected in ((text, True), (text.replace(right, wrong), False)):
+        Path("params.yaml").write_text(content)
+        lines = {name: (good, found) for good, name, found in doctor._fits(None)}
+        (found,) = [each for good, each in lines.values() if not good] or [""]
+        assert (found == "") is expected
+        assert (said in found) is not expected
 
 
 def test_the_accelerator_line_says_how_much_memory_there_is(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -108,8 +108,21 @@ def _fits(profile: str | None) -> Iterator[Line]:
         yield False, "params.yaml", str(error)
         return
     yield True, "params.yaml", "valid" + (f" with profile '{profile}'" if profile else "")
+    yield _methods(params)
     yield _repeatable(params)
-    yield from _estimates(params)
+    yield from _estimates(params, profile)
+
+
+def _methods(params: config.Params) -> Line:
+    """Whether the terms and constraints of all phases are spelt right and go together."""
+    from breviary.learn import phase
+    from breviary.model import preview
+
+    try:
+        phase.refuse_methods(params, preview.config(_options(params, "backbone"), BASE))
+    except ConfigError as error:
+        return False, "methods", str(error)
+    return True, "methods", "the terms and constraints of all phases go together"
 
 
 def _repeatable(params: config.Params) -> Line:
@@ -122,13 +135,14 @@ def _repeatable(params: config.Params) -> Line:
     return True, "determinism", f"{found.name}: {found.reason}"
 
 
-def _estimates(params: config.Params) -> Iterator[Line]:
+def _estimates(params: config.Params, profile: str | None) -> Iterator[Line]:
     from breviary.model import memory, preview, resources
 
     options = _options(params, "backbone")
     described = preview.config(options, BASE)
     if described is None:
-        yield True, "backbone", f"{_called(options)}: not fetched yet; `dvc repro base_model` does it, then ask again"
+        fetch = (f"breviary profile apply {profile} && " if profile else "") + "dvc repro base_model"
+        yield True, "backbone", f"{_called(options)}: not fetched yet; `{fetch}` does it, then ask again"
         return
     yield True, "backbone", _called(options)
     compute, prompt, found = _options(params, "compute"), _options(params, "prompt"), resources.available()

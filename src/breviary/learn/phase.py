@@ -1,6 +1,8 @@
 """One phase of the curriculum, from files to files: a mixture and the adapter before it in, an adapter out."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from breviary import artifacts, config
 from breviary.data import batches, prompts
@@ -76,14 +78,20 @@ def run(stage: Stage, phase: str, previous: str | None) -> None:
 
 def refuse_early(params: config.Params) -> None:
     """Raise for what would stop any phase, before hours are spent on the first."""
-    phases = params.all(Options)
-    for name, options in phases.items():
-        objective.check(options.terms, f"params.yaml: {name}.terms")
-        constrained.check(options.constraints, f"params.yaml: {name}.constraints")
-    measuring.check(params.all(measuring.Options))
-    shape = artifacts.read_json(BASE)["config"]
-    compatibility.check(params, shape)
+    shape, phases = artifacts.read_json(BASE)["config"], params.all(Options)
+    refuse_methods(params, shape)
     arithmetic, adapting = params.section("compute", compute.Options), params.section("adapter", config.Options)
     prompting, there = params.section("prompt", prompts.Options), resources.available()
     for name, options in phases.items():
         resources.require(name, memory.for_phase(shape, arithmetic, adapting, prompting, options), there)
+
+
+def refuse_methods(params: config.Params, backbone: Mapping[str, Any] | None) -> None:
+    """Raise ConfigError where the methods of any phase are misspelt, or do not go together on a backbone with this
+    config.json; None is one that is not there yet, with which they cannot be compared."""
+    for name, options in params.all(Options).items():
+        objective.check(options.terms, f"params.yaml: {name}.terms")
+        constrained.check(options.constraints, f"params.yaml: {name}.constraints")
+    measuring.check(params.all(measuring.Options))
+    if backbone is not None:
+        compatibility.check(params, backbone)
