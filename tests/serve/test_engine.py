@@ -1,6 +1,7 @@
 """The model behind the service: a real one of two random layers, asked through the desk."""
 
 import asyncio
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -89,6 +90,20 @@ def test_a_request_may_not_take_longer_than_the_service_allows(engine):
     *_, last = answer(engine, text=TEXT)
     assert isinstance(last, Failed)
     assert "taken longer than it may" in last.detail
+
+
+def test_a_request_without_a_limit_has_that_of_the_project(engine):
+    loaded = engine.load("phase1")
+    writer = loaded.answerer.writer
+    limited = replace(writer, options=writer.options.model_copy(update={"max_ms": 1}))
+    engine._loaded = replace(loaded, answerer=replace(loaded.answerer, writer=limited))
+    *_, last = answer(engine, text=TEXT)
+    assert isinstance(last, Failed)
+    assert "allow more time" in last.detail
+
+
+def test_what_the_model_costs_is_known_before_a_request_comes(engine):
+    assert "cost" in vars(engine.load("phase1").answerer.writer)
 
 
 def test_a_model_that_is_not_there_is_named(connection, monkeypatch):

@@ -158,6 +158,14 @@ def test_the_cost_is_measured_once_for_what_decides_it(
     assert sorted(writer.cost.read_ms) == [16, 21, 64]
     assert {name: sorted(pace.step_ms) for name, pace in writer.cost.paces.items()} == {"one": [1, 2], "two": [1, 2]}
     assert budgeted.measured(params(1), None, tiny.tokenizer, None, tiny.record) == writer.cost  # no model is asked
+    adapter = tmp_path / "adapter"
+    adapter.mkdir()
+    (adapter / "adapter_config.json").write_text("{}")
+    known = budgeted.measured(params(1), tiny.model(), tiny.tokenizer, adapter, tiny.record)
+    assert budgeted.measured(params(1), None, tiny.tokenizer, adapter, tiny.record) == known
+    (adapter / "pruned.json").write_text("{}")  # the same adapter, on fewer layers
+    with pytest.raises(AttributeError):
+        budgeted.measured(params(1), None, tiny.tokenizer, adapter, tiny.record)
     for other in (params(2), params(1, "bf16")):
         with pytest.raises(AttributeError):
             budgeted.measured(other, None, tiny.tokenizer, None, tiny.record)

@@ -87,7 +87,10 @@ def _answer(answerer: Any, text: str, request: Any, max_ms: int | None, name: st
     from breviary.model import limit
     from breviary.summarise.asked import Progress, Telling
 
-    inside = limit.start(max_ms or answerer.writer.options.max_ms)
+    most = max_ms or answerer.writer.options.max_ms
+    if most:
+        answerer.writer.prepare()
+    inside = limit.start(most)
     telling = Telling(answerer.answer(text, request, inside))
     warned = max_ms is not None
     try:

@@ -46,7 +46,9 @@ class Engine:
             self._loaded = None
             gc.collect()
             found = self.choices[name]
-            self._loaded = Loaded(self.models[name], asked.answerer(found.params, found.adapter, found.base))
+            answerer = asked.answerer(found.params, found.adapter, found.base)
+            answerer.writer.prepare()  # now, not in the time of the first request that has a limit
+            self._loaded = Loaded(self.models[name], answerer)
         return self._loaded
 
     def __call__(self, job: Job) -> Iterator[Event]:
@@ -54,10 +56,11 @@ class Engine:
         wanted = job.asked
         if not clean(wanted.text)[0].strip():
             raise DataError("text: there are no words in it to summarise")
-        over = job.began + self.max_ms / 1000
-        due = job.began + min(wanted.max_ms, self.max_ms) / 1000 if wanted.max_ms else math.inf
-        inside = Limit(due, time.perf_counter, job.began, lambda: job.stop.is_set() or time.perf_counter() > over)
         loaded = self.load(wanted.model or next(iter(self.models)))
+        most = wanted.max_ms or loaded.answerer.writer.options.max_ms
+        over = job.began + self.max_ms / 1000
+        due = job.began + min(most, self.max_ms) / 1000 if most else math.inf
+        inside = Limit(due, time.perf_counter, job.began, lambda: job.stop.is_set() or time.perf_counter() > over)
         request = asked.Request(wanted.mode, wanted.profile, wanted.max_tokens)
         telling = asked.Telling(loaded.answerer.answer(wanted.text, request, inside))
         for said in telling:

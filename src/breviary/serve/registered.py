@@ -32,6 +32,9 @@ def load(adapter: Path, base: Path, settings: Path) -> Summarise:
         if empty := [str(row) for row, text in enumerate(texts) if not str(text or "").strip()]:
             raise DataError(f"text of row {', '.join(empty)} has no words; leave such rows out")
         request = asked.Request(cast(hierarchy.Mode, mode), profile or None, max_tokens or None)
-        return [asked.finished(answerer.answer(text, request, limit.start(max_ms or None))).text for text in texts]
+        most = max_ms or answerer.writer.options.max_ms
+        if most:
+            answerer.writer.prepare()
+        return [asked.finished(answerer.answer(text, request, limit.start(most))).text for text in texts]
 
     return summarise

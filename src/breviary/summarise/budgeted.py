@@ -12,7 +12,7 @@ from breviary import artifacts, config
 from breviary.data import prompts
 from breviary.data.prompts import Generated, Prompt
 from breviary.data.tokens import Tokenizer
-from breviary.model import compute, memory, resolve
+from breviary.model import compute, depth, memory, resolve
 from breviary.model.cost import Cost
 from breviary.model.limit import Limit
 from breviary.summarise import backbone, budget, ending
@@ -51,6 +51,10 @@ class Writer:
     def cost(self) -> Cost:
         """What this model costs on this machine."""
         return self.measure()
+
+    def prepare(self) -> None:
+        """Measure the cost now, if it is not known: not within the limit of a request."""
+        _ = self.cost
 
     def plan(self, prompt: Prompt, limit: Limit, profile: str | None, max_tokens: int | None) -> budget.Plan:
         """The plan for one prompt. Raises BudgetError where nothing fits, ConfigError for an unknown profile."""
@@ -164,6 +168,11 @@ def writer(
     return Writer(model, tokenizer, options, partial(measured, params, model, tokenizer, adapter, base), seed)
 
 
+def _sizes(adapter: Path | None) -> list[Path]:
+    """The files that say how much work an adapter is: its shape and the layers it leaves out, not its weights."""
+    return [adapter / "adapter_config.json", adapter / depth.FILE] if adapter else []
+
+
 def measured(
     params: config.Params, model: Any, tokenizer: Tokenizer, adapter: Path | None, base: Path = backbone.BASE
 ) -> Cost:
@@ -175,7 +184,7 @@ def measured(
     profiles = {name: budget.settings(profile, 1) for name, profile in sorted(options.profiles.items())}
     key = [
         resolve.identity(base),
-        artifacts.sha256(adapter / "adapter_config.json") if adapter else "",  # its size, not its weights
+        *(artifacts.sha256(file) if file.is_file() else "" for file in _sizes(adapter)),
         params.section("compute", compute.Options).model_dump_json(),
         str(params.section("runtime", config.Runtime).threads),
         json.dumps(profiles, sort_keys=True),
