@@ -1,5 +1,6 @@
 """What a student is made from, and what comes of it; each kind of student is a file in `students/`."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -50,5 +51,11 @@ def save(student: Student, folder: Path, record: Path, own: Path) -> None:
 
 def parameters(model: Any) -> dict[str, int]:
     """How many weights a model has, shared ones counted once, and how many of them belong to its adapter."""
-    counted = {name: weight.numel() for name, weight in model.named_parameters()}
+    counted = {name: _size(weight) for name, weight in model.named_parameters()}
     return {"all": sum(counted.values()), "adapter": sum(size for name, size in counted.items() if ".lora_" in name)}
+
+
+def _size(weight: Any) -> int:
+    """How many weights a parameter holds: of four bits each there are two to a byte, and it knows what it was."""
+    state = getattr(weight, "quant_state", None)
+    return math.prod(state.shape) if state is not None else weight.numel()

@@ -3,12 +3,14 @@
 Definition and sources: docs/DISTILLATION.md.
 """
 
+import gc
 from pathlib import Path
 from typing import Any
 
 from breviary import artifacts
 from breviary.data import contexts
 from breviary.data.prompts import Prompter
+from breviary.errors import DataError
 from breviary.learn import start
 from breviary.learn.distilling import Options
 from breviary.learn.lessons import Lesson
@@ -45,6 +47,7 @@ def run(stage: Stage) -> None:
     texts = teacher.write(asked, chosen, options, stage.params, stage.run.scratch)
     learnt, size = _lessons(asked, texts, chosen, prompter, options)
     asked.load.cache_clear()
+    gc.collect()  # fused layers and their forward passes hold each other
     same = resolve.identity(asked.record) == resolve.identity(record)
     studied = study.run(stage, options, learnt, prompter, record, asked.adapter if same else None)
     students.save(studied.student, STUDENT, record, backbone.BASE)
@@ -119,6 +122,8 @@ def _lessons(
     """What the student learns, and how many bytes a target the teacher's expectations take (0 without any)."""
     share = options.retrieval.share if options.retrieval else 0.0
     kept = [each for each in chosen if texts.texts[each.chunk.id].text]
+    if not kept:
+        raise DataError(f"of {len(chosen)} summaries by the teacher, none has a word; see its texts")
     targets = {each.chunk.id: teacher.target(prompter, texts.texts[each.chunk.id]) for each in kept}
     taught: dict[str, Any] = {}
     size = 0.0
