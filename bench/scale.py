@@ -76,7 +76,7 @@ def _runs() -> Iterator[Sequence[str]]:
     yield "examples of a step, of a forward pass", *(f"{run.batch}, {run.micro_batch}" for run in runs)
     yield "test documents summarised by each model", *(f"{run.tests:,}" for run in runs)
     yield "examples of both Fishers", *(f"{run.measured:,}" for run in runs)
-    yield "optimiser steps", *(f"{costs.steps(run):,}" for run in runs)
+    yield "optimiser steps, at least", *(f"{costs.steps(run):,}" for run in runs)
 
 
 def _flops() -> Iterator[Sequence[str]]:

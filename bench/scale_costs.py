@@ -152,7 +152,7 @@ def example(run: Run) -> float:
 
 
 def steps(run: Run) -> int:
-    """Optimiser steps of all phases."""
+    """Optimiser steps of all phases; an epoch that is no whole number of them has one more."""
     return ceil(run.examples / run.batch)
 
 
