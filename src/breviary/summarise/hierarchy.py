@@ -66,9 +66,7 @@ def begin(text: str, options: Options, *, room: int, offsets: Offsets, similar: 
     return MODES[options.mode](text, given)
 
 
-def run(
-    asking: Asking, read: Callable[[Asked], Generator[Told, None, list[str]]]
-) -> Generator[Told, None, Summary]:
+def run(asking: Asking, read: Callable[[Asked], Generator[Told, None, list[str]]]) -> Generator[Told, None, Summary]:
     """What comes of `asking` when `read` answers, which may yield what it has to tell on the way.
 
     Raises ModelError where it does not answer every text.
