@@ -37,7 +37,7 @@ def evaluating(params: config.Params, rounds: int) -> Iterator[spent.Size]:
     for size in DOCUMENTS:
         predictions = {name: _some(name, size) for name in options.models}
         arms = {
-            f"{resamples} draws": partial(
+            f"draws_{resamples}": partial(
                 scores.evaluate,
                 documents,
                 split_of,
@@ -71,12 +71,12 @@ def idling(params: config.Params, rounds: int) -> Iterator[spent.Size]:
             _command(copy, "dvc", "init", "--no-scm", "--quiet")
             _command(copy, "dvc", "commit", "--force", "--quiet")
         arms: dict[str, Callable[[], object]] = {
-            "dvc version": partial(_command, ours, "dvc", "--version"),
-            "dvc repro": partial(_repro, ours),
-            "dvc repro, true": partial(_repro, bare),
-            "breviary mend": partial(_command, ours, "breviary", "mend"),
-            "breviary sync": partial(_command, ours, "breviary", "sync"),
-            "breviary report": partial(_command, ours, "breviary", "report"),
+            "dvc_version": partial(_command, ours, "dvc", "--version"),
+            "dvc_repro": partial(_repro, ours),
+            "dvc_repro_of_true": partial(_repro, bare),
+            "breviary_mend": partial(_command, ours, "breviary", "mend"),
+            "breviary_sync": partial(_command, ours, "breviary", "sync"),
+            "breviary_report": partial(_command, ours, "breviary", "report"),
         }
         yield from _seconds(spent.rounds(arms, rounds)).items()
 
