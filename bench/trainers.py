@@ -11,6 +11,7 @@ matmul        the matrix products of such a step alone, as one: what the machine
 import ctypes
 import gc
 import sys
+import tempfile
 import time
 import warnings
 from collections.abc import Callable, Sequence
@@ -103,7 +104,7 @@ def _trl(setting: Setting, pad: int) -> Step:
 
     model, took = _adapted(setting), Took()
     settings = {
-        "output_dir": "runs/bench",
+        "output_dir": tempfile.mkdtemp(),  # it asks for one, and with nothing to save leaves it empty
         "max_steps": 1,
         "learning_rate": LR,
         "gradient_checkpointing": False,

@@ -46,6 +46,10 @@ Round = dict[str, dict[str, float]]  # by trainer
 def main(
     file: Path, precision: str, dropout: str, rank: int, batch: int, tokens: int, rounds: int, trainers: str, out: Path
 ) -> None:
+    if unknown := [name for name in trainers.split(",") if name not in TRAINERS]:
+        raise click.UsageError(f"no trainer is called {unknown[0]}; there are {', '.join(TRAINERS)}")
+    if OURS not in trainers.split(","):
+        raise click.UsageError(f"--trainers: the others are compared with {OURS}; name it too")
     threads = config.read(Path("params.yaml")).section("runtime", config.Runtime).threads
     rows, pad = _rows(file, batch, tokens)
     report: dict[str, Any] = {
