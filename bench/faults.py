@@ -8,7 +8,7 @@ with what it was (`damage.py`). A fault that came too late, when dvc had ended a
 counted as late. The plan depends on the seed alone; what a moment hits depends on the machine.
 
 Writes counts, and no times, to metrics/faults.json, and prints them as Markdown. With --target the stages after it are
-left out, which is cheaper by far.
+left out, which is cheaper by far. `--first N` goes on where a run was cut short: the counts of the first N stay.
 """
 
 import os
@@ -51,20 +51,43 @@ class Outcome:
 @click.option("--count", default=50, show_default=True, help="Faults.")
 @click.option("--seed", default=1, show_default=True)
 @click.option("--only", type=int, help="This one of them alone.")
+@click.option("--first", default=0, help="Leave out so many of them, which are counted in the file.")
 @click.option("--target", default="", help="Run no further than this stage.")
-def main(count: int, seed: int, only: int | None, target: str) -> None:
+def main(count: int, seed: int, only: int | None, first: int, target: str) -> None:
+    before = _before(count, seed, first)
     with tempfile.TemporaryDirectory(prefix="faults-") as folder, made(Path(folder)) as clone:
         finish(clone, target)
         kinds = [kind for kind in breaking.KINDS if clone.disk or kind not in breaking.MOUNTING]
         plan = breaking.planned(count, seed, sorted(clone.stages()), kinds)
         found, report = [], counted([], seed, clone.disk)
-        for outcome in survived(clone, plan if only is None else [plan[only]], target):
+        for outcome in survived(clone, plan[first:] if only is None else [plan[only]], target):
             found.append(_shown(outcome))
-            report = counted(found, seed, clone.disk) | {"planned": len(plan), "target": target}
+            report = added(before, counted(found, seed, clone.disk)) | {"planned": len(plan), "target": target}
             if only is None:
                 artifacts.write_json(WRITTEN, report)  # after each: hours may be cut short
     print(markdown(report))
     sys.exit(1 if report["survived"] < report["injected"] else 0)
+
+
+def _before(count: int, seed: int, first: int) -> dict[str, Any]:
+    """The counts of the `first` faults. Raises UsageError where the file has not just those."""
+    if not first:
+        return {}
+    known = artifacts.read_json(WRITTEN) if WRITTEN.is_file() else {}
+    if (known.get("planned"), known.get("seed"), known.get("injected")) != (count, seed, first):
+        raise click.UsageError(f"{WRITTEN} does not count the first {first} of {count} faults of seed {seed}")
+    return known
+
+
+def added(before: dict[str, Any], report: dict[str, Any]) -> dict[str, Any]:
+    """The counts of two runs of one plan together."""
+    total = before | report
+    for name, value in report.items():
+        if isinstance(value, dict):
+            total[name] = added(before.get(name, {}), value)
+        elif isinstance(value, int) and name != "seed":
+            total[name] = before.get(name, 0) + value
+    return total
 
 
 def finish(clone: Clone, target: str = "") -> None:

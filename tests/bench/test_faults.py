@@ -8,6 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from bench import breaking, damage, faults
 from bench.breaking import Fault
@@ -86,6 +87,29 @@ def test_a_stage_is_forgotten_with_all_that_could_spare_its_run(clone: Clone) ->
     assert damage.forget(clone, "chunk") == [clone.folder / "data/chunks.jsonl"]
     assert not (clone.cache / "runs").exists()
     assert list((clone.cache / "files/md5").glob("??/*")) == []
+
+
+def test_the_counts_of_two_runs_of_a_plan_add_up() -> None:
+    kinds = [
+        {"kill": {"injected": 2, "survived": 2}},
+        {"kill": {"injected": 1, "survived": 0}, "full": {"injected": 1}},
+    ]
+    first, then = ({"seed": 1, "disk": "tmpfs", "late": 1, "by": {"kind": each}, "strays": {}} for each in kinds)
+    assert faults.added(first, then | {"strays": {".part": 1}}) == {
+        "seed": 1,
+        "disk": "tmpfs",
+        "late": 2,
+        "by": {"kind": {"kill": {"injected": 3, "survived": 2}, "full": {"injected": 1}}},
+        "strays": {".part": 1},
+    }
+    assert faults.added({}, then) == then
+
+
+def test_a_run_goes_on_only_from_the_counts_of_its_own_plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(faults.main, ["--first", "3"])
+    assert done.exit_code == 2
+    assert "does not count the first 3 of 50 faults of seed 1" in done.output
 
 
 def test_counts_leave_out_what_came_too_late() -> None:
