@@ -74,7 +74,7 @@ def test_a_model_that_is_not_trained_is_named_with_those_that_are(
 class Answers:
     """Answers with the first sentence; refuses a text that asks for it."""
 
-    writer = SimpleNamespace(options=SimpleNamespace(max_ms=None))
+    writer = SimpleNamespace(options=SimpleNamespace(max_ms=None), prepare=lambda: None)
 
     def answer(self, text: str, request: asked.Request, limit: Limit) -> asked.Told:
         if "refuse" in text:

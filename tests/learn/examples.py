@@ -4,6 +4,11 @@ from breviary.records import Example
 
 TEXT = "the model reads a paper and says what it found in a few plain words about old stars"
 
+SECTION = {  # `pairs` of params.yaml, which a phase looks at before it begins
+    **{"left": "paper", "right": "talk", "per_document": 1, "neighbours": 4, "min_margin": 1.05, "min_cosine": 0.1},
+    **{"lexical_share": 0.5, "near_duplicate": 0.97},
+}
+
 
 def example(domain: str, number: int, partner: str = "") -> Example:
     """A document of `domain`; with `partner`, a pair whose other document is of that domain."""

@@ -9,7 +9,7 @@ import pytest
 from safetensors.torch import load_file
 
 from breviary import artifacts
-from tests.learn.examples import example
+from tests.learn.examples import SECTION, example
 
 RUN = """
 import os, sys
@@ -64,6 +64,7 @@ def prepare(folder: Path, tiny: Any, make_options: Any, of: str) -> None:
         "adapter": {"kind": "lora", "rank": 4, "alpha": 8.0, "dropout": 0.0, "targets": ["q_proj", "down_proj"]},
         "prompt": {"style": "plain", "max_tokens": 192, "max_summary_tokens": 32},
         "mix": {**phase, "max_repetitions": 2, "reservoir": 0.5},
+        "pairs": SECTION,
         "subspace": {"k": 2, "of": ["update"]},
         "fisher_phase1": {"examples": 5, "merge": "none"},
         "train_phase1": make_options().model_dump(),

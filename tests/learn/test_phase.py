@@ -14,7 +14,7 @@ from breviary.errors import BreviaryError, ConfigError, DataError, ModelError
 from breviary.learn import phase
 from breviary.model import adapt
 from breviary.stage import Stage
-from tests.learn.examples import example
+from tests.learn.examples import SECTION, example
 
 Phase = Callable[..., dict[str, Any]]
 
@@ -57,6 +57,7 @@ def train(project: Path, make_options: Any, monkeypatch: pytest.MonkeyPatch) -> 
                 "max_repetitions": 2,
                 "reservoir": 0.5,
             },
+            "pairs": SECTION,
             "subspace": {"k": 2, "of": ["update"]},
             "fisher_phase1": {"examples": 3, "merge": "none"},
             f"train_{name}": make_options(**changes).model_dump(),
