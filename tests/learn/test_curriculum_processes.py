@@ -23,7 +23,7 @@ def stage(name):
     params = config.read(Path("params.yaml"), {key: config.SECTIONS[key] for key in SECTIONS})
     return Stage(name, params, tracking.Run(name, Path("scratch", name), None), params)
 
-SECTIONS = ["runtime", "compute", "adapter", "prompt", "mix", "subspace"]
+SECTIONS = ["runtime", "compute", "adapter", "prompt", "mix", "pairs", "subspace"]
 SECTIONS += ["fisher_phase1", "train_phase1", "train_phase2"]
 if sys.argv[1] == "before":
     phase.run(stage("train_phase1"), "phase1", None)

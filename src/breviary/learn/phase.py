@@ -78,8 +78,9 @@ def run(stage: Stage, phase: str, previous: str | None) -> None:
 
 def refuse_early(params: config.Params) -> None:
     """Raise for what would stop any phase, before hours are spent on the first."""
+    refuse_methods(params, None)
     shape, phases = artifacts.read_json(BASE)["config"], params.all(Options)
-    refuse_methods(params, shape)
+    compatibility.check(params, shape)
     arithmetic, adapting = params.section("compute", compute.Options), params.section("adapter", config.Options)
     prompting, there = params.section("prompt", prompts.Options), resources.available()
     for name, options in phases.items():
