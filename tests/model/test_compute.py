@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from breviary import config
-from breviary.model import adapt, compute
+from breviary.model import adapt, compute, student
 from breviary.model.adapters import lora
 from tests.weights import learn
 
@@ -42,6 +42,12 @@ def test_nf4_is_doubly_quantised(tiny: Any) -> None:
     model = load(tiny, "bf16", "nf4")
     state = model.model.layers[0].self_attn.q_proj.weight.quant_state
     assert (state.quant_type, state.nested, state.dtype) == ("nf4", True, torch.bfloat16)
+
+
+@pytest.mark.parametrize("quantisation", ["nf4", "int8"])
+def test_a_quantised_backbone_has_as_many_weights(quantisation: str, tiny: Any) -> None:
+    """Of four bits each, two of them share a byte."""
+    assert student.parameters(load(tiny, "fp32", quantisation)) == student.parameters(load(tiny))
 
 
 def test_the_makers_decoding_defaults_are_left_behind(tiny: Any, tmp_path: Any) -> None:

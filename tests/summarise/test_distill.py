@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -222,3 +223,15 @@ def test_the_section_is_a_phase_of_the_curriculum() -> None:
 def test_texts_without_a_word_of_their_source_are_refused(distil: Distil) -> None:
     with pytest.raises(DataError, match="of 6 summaries by the teacher, none has one word of its source"):
         distil(support="words")
+
+
+def test_a_teacher_without_a_word_is_refused(distil: Distil, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = teacher.write
+
+    def silent(*given: Any) -> Any:
+        written = write(*given)
+        return replace(written, texts={name: replace(each, text="") for name, each in written.texts.items()})
+
+    monkeypatch.setattr(teacher, "write", silent)
+    with pytest.raises(DataError, match="of 6 summaries by the teacher, none has a word"):
+        distil()
