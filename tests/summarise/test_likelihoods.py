@@ -72,8 +72,9 @@ def test_a_backbone_that_begins_texts_with_a_token_is_given_it(
 
 
 def test_records_stand_by_id_and_do_not_depend_on_the_order_of_documents_or_on_batches(
-    tiny: Any, prompter: prompts.Prompter, tmp_path: Path
+    tiny: Any, prompter: prompts.Prompter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(likelihoods, "DIGITS", 6)
     found = measure(tiny.model(), prompter)
     assert [each.document for each in found] == sorted(each.id for each in DOCUMENTS)
     assert measure(tiny.model(), prompter, DOCUMENTS[::-1]) == found
