@@ -3,7 +3,6 @@
 import json
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
@@ -11,7 +10,7 @@ from click.testing import CliRunner
 from breviary import cli, config
 from breviary.cli.summarise import summarise
 from breviary.errors import BudgetError
-from breviary.model.limit import Limit
+from breviary.model.limit import Limit, start
 from breviary.serve import choice
 from breviary.summarise import asked
 from breviary.summarise.levels import Grounded
@@ -74,7 +73,7 @@ def test_a_model_that_is_not_trained_is_named_with_those_that_are(
 class Answers:
     """Answers with the first sentence; refuses a text that asks for it."""
 
-    writer = SimpleNamespace(options=SimpleNamespace(max_ms=None), prepare=lambda: None)
+    limit = staticmethod(start)
 
     def answer(self, text: str, request: asked.Request, limit: Limit) -> asked.Told:
         if "refuse" in text:

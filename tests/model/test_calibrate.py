@@ -1,6 +1,9 @@
 """Costs are measured on a clock that the test holds, and once."""
 
+import math
+import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -53,6 +56,35 @@ def test_a_small_window_is_enough(tiny: Any) -> None:
     assert found.context_ms >= 0 and min(found.read_ms.values()) > 0
 
 
+@pytest.fixture
+def idle(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine with nothing else to do, whatever runs beside this test."""
+    monkeypatch.setattr(calibrate, "BUSY", math.inf)
+
+
+@pytest.mark.parametrize(("others", "kept"), [(0.1, 1), (0.5, 0)])
+def test_what_a_busy_machine_took_is_used_and_not_kept(
+    others: float, kept: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Ten seconds on two processors, of which six were its own."""
+    monkeypatch.setenv("BREVIARY_CACHE", str(tmp_path))
+    clocks = {"perf_counter": iter([0.0, 10.0]), "process_time": iter([0.0, 6.0])}
+    monkeypatch.setattr(calibrate, "time", SimpleNamespace(**{name: each.__next__ for name, each in clocks.items()}))
+    monkeypatch.setattr(calibrate, "_at_work", iter([100.0, 106.0 + others * 20]).__next__)
+    monkeypatch.setattr(calibrate.os, "cpu_count", lambda: 2)
+    assert calibrate.remembered(["a"], lambda: COST) == COST
+    assert len(list(tmp_path.glob("costs/*.json"))) == kept
+    assert ("other work took 50% of the processors" in caplog.text) is not bool(kept)
+
+
+def test_the_work_of_all_processors_is_counted() -> None:
+    before, own = calibrate._at_work(), time.process_time()
+    while time.process_time() - own < 0.3:
+        pass
+    assert calibrate._at_work() - before > 0.2  # it is counted in hundredths of a second
+
+
+@pytest.mark.usefixtures("idle")
 def test_it_is_measured_once_for_each_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BREVIARY_CACHE", str(tmp_path))
     asked: list[str] = []
@@ -71,6 +103,7 @@ def test_it_is_measured_once_for_each_key(tmp_path: Path, monkeypatch: pytest.Mo
     assert len(asked) == 3
 
 
+@pytest.mark.usefixtures("idle")
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"read_ms": {"x": 1}}'])
 def test_a_damaged_file_is_measured_again(content: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BREVIARY_CACHE", str(tmp_path))

@@ -1,5 +1,6 @@
 """One request from the plan to the last full stop, on a clock that the test holds."""
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -12,7 +13,7 @@ from breviary import config
 from breviary.data import prompts
 from breviary.data.prompts import Prompt
 from breviary.errors import BudgetError
-from breviary.model import compute, limit
+from breviary.model import calibrate, compute, limit
 from breviary.model.cost import Cost, Pace
 from breviary.model.limit import Limit
 from breviary.summarise import budgeted
@@ -154,6 +155,7 @@ def test_the_cost_is_measured_once_for_what_decides_it(
         }
         return config.Params(MappingProxyType({}), sections)
 
+    monkeypatch.setattr(calibrate, "BUSY", math.inf)  # whatever runs beside this test
     writer = budgeted.writer(params(1), tiny.model(), tiny.tokenizer, None, tiny.record)
     assert sorted(writer.cost.read_ms) == [16, 21, 64]
     assert {name: sorted(pace.step_ms) for name, pace in writer.cost.paces.items()} == {"one": [1, 2], "two": [1, 2]}

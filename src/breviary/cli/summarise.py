@@ -84,13 +84,9 @@ def _answer(answerer: Any, text: str, request: Any, max_ms: int | None, name: st
     from tqdm import tqdm
 
     from breviary.errors import BreviaryError
-    from breviary.model import limit
     from breviary.summarise.asked import Progress, Telling
 
-    most = max_ms or answerer.writer.options.max_ms
-    if most:
-        answerer.writer.prepare()
-    inside = limit.start(most)
+    inside = answerer.limit(max_ms)
     telling = Telling(answerer.answer(text, request, inside))
     warned = max_ms is not None
     try:

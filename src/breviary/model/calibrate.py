@@ -3,8 +3,13 @@
 Random tokens are as good as words: no arithmetic depends on them. The end of the text is forbidden, so that every run
 writes what it is asked to. The median of a few steps is taken, and of two readings of a prompt the faster one, since
 the first in a process sets things up. Prompt lookup is left out: what it saves depends on the text.
+
+What was measured while other work kept the machine busy is used by the process that had to measure it, and forgotten:
+kept, it would for good refuse requests that there is time for.
 """
 
+import logging
+import os
 import platform
 import random
 import statistics
@@ -28,6 +33,9 @@ from breviary.records import content_hash
 FORMAT = 2  # raise it when what is measured changes, so that old files in the cache are left behind
 STEPS = 5  # tokens of a measurement after the first
 SHORT = 16  # tokens of a prompt that is next to none
+BUSY = 0.2  # share of all processors that others take, from which on a measurement is not kept
+log = logging.getLogger(__name__)
+
 Clock = Callable[[], float]
 
 
@@ -82,7 +90,8 @@ def measure(
 def remembered(key: Sequence[str], measured: Callable[[], cost.Cost]) -> cost.Cost:
     """The cost that the model cache has under `key`, else `measured()`, which is then kept there.
 
-    `key` names the model and how it is run; the machine is added here. A damaged file is measured again.
+    `key` names the model and how it is run; the machine is added here. A damaged file is measured again. What others
+    took of the processors while it was measured decides whether it is kept (`BUSY`).
     """
     path = resolve.cache() / "costs" / f"{content_hash(str(FORMAT), machine(), *key)}.json"
     if path.is_file():
@@ -90,9 +99,28 @@ def remembered(key: Sequence[str], measured: Callable[[], cost.Cost]) -> cost.Co
             return cost.from_json(artifacts.read_json(path))
         except (OSError, KeyError, TypeError, ValueError, AttributeError):
             path.unlink(missing_ok=True)
-    found = measured()
-    artifacts.write_json(path, cost.to_json(found))
+    found, others = _watched(measured)
+    if others < BUSY:
+        artifacts.write_json(path, cost.to_json(found))
+    else:
+        log.warning("other work took %.0f%% of the processors while this model was timed: not kept", 100 * others)
     return found
+
+
+def _watched(work: Callable[[], cost.Cost]) -> tuple[cost.Cost, float]:
+    """What `work` gives, and what share of all processors other processes took meanwhile."""
+    before, own, began = _at_work(), time.process_time(), time.perf_counter()
+    found = work()
+    others = (_at_work() - before) - (time.process_time() - own)
+    return found, others / ((time.perf_counter() - began) * (os.cpu_count() or 1))
+
+
+def _at_work() -> float:
+    """Seconds that all processors together have worked since the machine was started."""
+    import psutil
+
+    times: Any = psutil.cpu_times()
+    return sum(getattr(times, name, 0.0) for name in ("user", "nice", "system", "irq", "softirq", "steal"))
 
 
 def machine() -> str:

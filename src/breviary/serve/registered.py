@@ -6,7 +6,6 @@ from typing import cast, get_args
 
 from breviary import config
 from breviary.errors import DataError
-from breviary.model import limit
 from breviary.summarise import asked, hierarchy
 
 Summarise = Callable[..., list[str]]
@@ -32,9 +31,6 @@ def load(adapter: Path, base: Path, settings: Path) -> Summarise:
         if empty := [str(row) for row, text in enumerate(texts) if not str(text or "").strip()]:
             raise DataError(f"text of row {', '.join(empty)} has no words; leave such rows out")
         request = asked.Request(cast(hierarchy.Mode, mode), profile or None, max_tokens or None)
-        most = max_ms or answerer.writer.options.max_ms
-        if most:
-            answerer.writer.prepare()
-        return [asked.finished(answerer.answer(text, request, limit.start(most))).text for text in texts]
+        return [asked.finished(answerer.answer(text, request, answerer.limit(max_ms))).text for text in texts]
 
     return summarise

@@ -14,7 +14,7 @@ from pathlib import Path
 from breviary import config
 from breviary.data.prompts import Generated, Prompter
 from breviary.errors import BudgetError, DataError, ModelError
-from breviary.model.limit import Limit
+from breviary.model.limit import Limit, start
 from breviary.summarise import answers, backbone, budgeted, ending, hierarchy, longform, retrieval, summariser
 from breviary.summarise.calls import DEFAULT, Calls, Progress, Request
 from breviary.summarise.hierarchy import Mode
@@ -81,6 +81,14 @@ class Answerer:
     def reader(self) -> longform.Summariser:
         """What reads texts and answers as the prompt has them."""
         return longform.Summariser(self.prompter, _nothing, self.options, self.writer.options.batch_size, self.similar)
+
+    def limit(self, max_ms: int | None = None) -> Limit:
+        """The limit of a request that comes in now: its own, else the project's. What the model costs is known before
+        its time begins."""
+        most = max_ms or self.writer.options.max_ms
+        if most:
+            self.writer.prepare()
+        return start(most)
 
     def answer(self, text: str, request: Request, limit: Limit) -> Told:
         """Yield pieces of text and progress; return the answer.
