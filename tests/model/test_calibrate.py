@@ -73,6 +73,7 @@ def test_what_a_busy_machine_took_is_used_and_not_kept(
     monkeypatch.setattr(calibrate, "_at_work", iter([100.0, 106.0 + others * 20]).__next__)
     monkeypatch.setattr(calibrate.os, "cpu_count", lambda: 2)
     assert calibrate.remembered(["a"], lambda: COST) == COST
+    assert "timing this model on this machine" in caplog.text
     assert len(list(tmp_path.glob("costs/*.json"))) == kept
     assert ("other work took 50% of the processors" in caplog.text) is not bool(kept)
 

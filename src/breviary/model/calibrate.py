@@ -99,11 +99,12 @@ def remembered(key: Sequence[str], measured: Callable[[], cost.Cost]) -> cost.Co
             return cost.from_json(artifacts.read_json(path))
         except (OSError, KeyError, TypeError, ValueError, AttributeError):
             path.unlink(missing_ok=True)
+    log.warning("timing this model on this machine, for limits of time: some seconds, and only once")
     found, others = _watched(measured)
     if others < BUSY:
         artifacts.write_json(path, cost.to_json(found))
     else:
-        log.warning("other work took %.0f%% of the processors while this model was timed: not kept", 100 * others)
+        log.warning("other work took %.0f%% of the processors meanwhile: these times are not kept", 100 * others)
     return found
 
 
