@@ -56,3 +56,19 @@ def test_help_starts_without_the_heavy_libraries(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, cwd=tmp_path)
     assert done.stdout.splitlines()[-1] == "[]"
     assert {"doctor", "profile", "sync"} < set(done.stdout.split())
+
+
+@pytest.mark.parametrize(("given", "kept"), [({}, "passive"), ({"OMP_WAIT_POLICY": "active"}, "active")])
+def test_threads_that_wait_sleep_unless_the_user_says_otherwise(given: dict[str, str], kept: str) -> None:
+    code = (
+        "import os, sys\n"
+        "from breviary import cli\n"
+        "assert 'torch' not in sys.modules  # which reads it once\n"
+        "sys.argv = ['breviary', '--help']\n"
+        "try: cli.main()\n"
+        "except SystemExit: pass\n"
+        "print(os.environ['OMP_WAIT_POLICY'])"
+    )
+    environment = {"PYTHONPATH": str(SOURCE), "LC_ALL": "C.UTF-8", **given}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1] == kept

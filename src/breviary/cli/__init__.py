@@ -1,5 +1,6 @@
 """The command `breviary`: one file a command, each of which imports what is heavy only when it is called."""
 
+import os
 import sys
 
 import click
@@ -34,6 +35,7 @@ for command in COMMANDS:
 
 def main() -> None:
     """Run a command; an expected error is a message and exit status 2."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # as in dvc.yaml, before anything loads torch
     try:
         commands()
     except BreviaryError as error:
