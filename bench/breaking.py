@@ -31,6 +31,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -155,7 +156,7 @@ def _parts(path: Path) -> Iterator[Path]:
 
 def _strike(
     clone: Clone, dvc: subprocess.Popen[str], stage: psutil.Process | None, fault: Fault
-) -> Callable[[], None] | None:
+) -> Callable[[], object] | None:
     """Do it; gives what undoes it, or None where there was nothing left to strike."""
     with suppress(psutil.NoSuchProcess, ProcessLookupError):  # it ended just now
         match fault.kind:
@@ -184,7 +185,7 @@ def _nothing() -> None:
 
 def _full(
     clone: Clone, dvc: subprocess.Popen[str], stage: psutil.Process | None, left: int
-) -> Callable[[], None] | None:
+) -> Callable[[], object] | None:
     if clone.disk is None:
         for process in [dvc.pid, *([stage.pid] if stage and stage.is_running() else [])]:
             resource.prlimit(process, resource.RLIMIT_FSIZE, (left, resource.RLIM_INFINITY))
@@ -195,8 +196,12 @@ def _full(
     return lambda: print(end="" if mount("-o", f"remount,size={SIZE}", disk) else f"{disk}: still full\n")
 
 
-def _read_only(folder: Path) -> Callable[[], None] | None:
+def _read_only(folder: Path) -> Callable[[], object] | None:
     name = str(folder)
-    if not (mount("--bind", name, name) and mount("-o", "remount,bind,ro", name)):
+    if not mount("--bind", name, name):
         return None
-    return lambda: subprocess.run(["umount", "--lazy", name], check=True) and None
+    undo = partial(subprocess.run, ["umount", "--lazy", name], check=True)
+    if not mount("-o", "remount,bind,ro", name):  # someone opened a file here in between, to write
+        undo()
+        return None
+    return undo
