@@ -112,6 +112,13 @@ def test_a_run_goes_on_only_from_the_counts_of_its_own_plan(tmp_path: Path, monk
     assert "does not count the first 3 of 50 faults of seed 1" in done.output
 
 
+def test_only_checkpoints_of_a_stage_that_had_nothing_left_to_do_may_stay() -> None:
+    names = [".checkpoints/chunk/ab/session.json", ".checkpoints/mix/cd/session.json", ".mlflow/spool/chunk-ab/events"]
+    skipped = "Stage 'chunk' didn't change, skipping\n"
+    assert faults.left_behind("chunk", names, "Running stage 'chunk':\n") == [f"{name} stays behind" for name in names]
+    assert faults.left_behind("chunk", names, skipped) == [f"{name} stays behind" for name in names[1:]]
+
+
 def test_counts_leave_out_what_came_too_late() -> None:
     fault = Fault(0, "chunk", "kill", "writing", 0.0, 0)
     good = Outcome(fault, 1, True, True, False, ("a.part",), ())

@@ -23,6 +23,13 @@ def test_the_next_repro_brings_everything_back(kind: str, clone: Clone) -> None:
     assert outcome.wrong == (), outcome.said
 
 
+def test_a_stage_killed_when_all_was_written_leaves_no_more_than_a_session(clone: Clone) -> None:
+    before = damage.state(clone)
+    outcome = faults.once(clone, Fault(0, "chunk", "kill", "ending", 0.0, 0), before, TARGET)
+    assert outcome.hit and outcome.stopped, outcome.said
+    assert outcome.wrong == (), outcome.said
+
+
 def test_a_lock_cut_short_is_mended(clone: Clone) -> None:
     lock = clone.folder / "dvc.lock"
     before = damage.state(clone)
