@@ -1,11 +1,26 @@
 """Blockwise best-k equals sorting the whole matrix, whatever the blocks and however many scores are equal."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from breviary.data import neighbours
+
+GROWTH = """
+import psutil, torch
+from breviary.data import neighbours
+left, right, seen = torch.randn(6640, 8), torch.randn(100_000, 8), []
+score = neighbours.inner(left, right)
+def block(start, end):
+    seen.append(psutil.Process().memory_info().rss >> 20)
+    return score(start, end)
+neighbours.best(block, len(left), len(right), 64)
+print(len(seen), max(seen[40:]) - max(seen[:40]))
+"""
 
 
 @given(
@@ -61,6 +76,15 @@ def test_no_block_is_larger_than_said(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(neighbours, "ENTRIES", 100)
     neighbours.best(block, 7, 30, 1)
     assert seen == [90, 90, 30]
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_from_block_to_block():
+    """What is kept of each block, 0.1 MB, once made the allocator put every block of 32 MB behind the last."""
+    done = subprocess.run([sys.executable, "-c", GROWTH], capture_output=True, text=True, check=True)
+    blocks, growth = map(int, done.stdout.split())
+    assert blocks == 80
+    assert growth < 64, "MiB in 40 blocks"
 
 
 def test_entries_are_ranked_by_owner_score_and_label():

@@ -1,5 +1,7 @@
 """A few seeded faults; `python -m bench.faults` is the long form, over every stage."""
 
+from dataclasses import replace
+
 import pytest
 
 from bench import breaking, damage, faults
@@ -20,6 +22,13 @@ def test_the_next_repro_brings_everything_back(kind: str, clone: Clone) -> None:
     before = damage.state(clone)
     outcome = faults.once(clone, fault, before, TARGET)
     assert outcome.hit, f"{fault} came too late {outcome.late} times\n{outcome.said}"
+    assert outcome.wrong == (), outcome.said
+
+
+def test_a_limit_on_files_stands_in_for_a_full_disk(clone: Clone) -> None:
+    (fault,) = breaking.planned(1, SEED, ["chunk"], ["full"])
+    outcome = faults.once(replace(clone, disk=None), fault, damage.state(clone), TARGET)
+    assert outcome.hit and outcome.stopped, outcome.said
     assert outcome.wrong == (), outcome.said
 
 

@@ -2,7 +2,8 @@
 
 Rows come in blocks. A block of r rows gives the best of these rows at once; of each column only the k best so far are
 kept, and what does not beat the last of them is not looked at again. Memory grows with rows + columns, never with their
-product; time with the product, nearly all of it in making the scores.
+product; time with the product, nearly all of it in making the scores. What is kept has its place at once: put down
+piece by piece it would lie between the blocks, and the allocator could not use the room of one for the next.
 
 Equal scores go by the lower index, so that the result does not depend on the size of the blocks.
 """
@@ -31,14 +32,14 @@ class Best:
 
 def best(block: Block, rows: int, columns: int, k: int, size: int | None = None) -> Best:
     """The `k` best of each row and column, reading `size` rows at a time (None: as many as make `ENTRIES` scores)."""
-    of_rows = []
     size = min(rows, size or max(1, ENTRIES // columns))
+    in_row = min(k, columns)
+    scores, labels = torch.zeros(rows, in_row), torch.zeros(rows, in_row, dtype=torch.int64)
     of_columns = Columns(columns, min(k, rows), size)
     for start in range(0, rows, size):
         found = block(start, min(start + size, rows))
-        of_rows.append(first(found, min(k, columns)))
+        scores[start : start + size], labels[start : start + size] = first(found, in_row)
         of_columns.add(found, start)
-    scores, labels = (torch.cat(each) for each in zip(*of_rows, strict=True))
     return Best(scores, labels, *of_columns.done())
 
 
