@@ -39,7 +39,7 @@ def mining(params: config.Params, rounds: int) -> Iterator[spent.Size]:
     for documents, index in [(size, "exhaustive") for size in EXHAUSTIVE] + [
         (size, index) for size in MINED for index in ("torch", "faiss")
     ]:
-        yield f"{documents} {index}", spent.alone("bench.costs_mining", documents, index, "--threads", threads)
+        yield f"{documents}_{index}", spent.alone("bench.costs_mining", documents, index, "--threads", threads)
 
 
 @click.command(help=__doc__)
