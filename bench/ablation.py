@@ -17,7 +17,7 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ import click
 import numpy as np
 
 from bench import arms, experiments, results, tables
-from bench.results import Result
+from bench.results import FIRST, Result
 from breviary import artifacts, catalogue
 from breviary.cli import overlays
 from breviary.evaluate import measured, scoring
@@ -115,7 +115,7 @@ def report(words: str, seeds: str, prefix: str, resamples: int, level: float) ->
 
 def targets_of(arm: str, generate: bool) -> list[str]:
     """The stages that an arm is judged by."""
-    models = list(dict.fromkeys([results.BASE, results.FIRST, arms.ARMS[arm].last]))
+    models = list(dict.fromkeys([results.BASE, FIRST, arms.ARMS[arm].last]))
     return [f"{stage}@{model}" for stage in ("likelihood", *(["predict"] if generate else [])) for model in models]
 
 
@@ -137,7 +137,7 @@ def _numbers(words: str) -> list[int]:
 def _read(commit: str, arm: str) -> Result:
     """One experiment. Its other outputs are its baseline's, and are not looked at."""
     files, last = experiments.files(commit), arms.ARMS[arm].last
-    models = dict.fromkeys([results.BASE, results.FIRST, last])
+    models = dict.fromkeys([results.BASE, FIRST, last])
     stage = f"train_{last}"
     return Result(
         likelihoods={
@@ -173,24 +173,28 @@ def _cost(receipt: str) -> dict[str, float]:
     return cost | ({"tokens_per_second": float(np.median(speeds))} if speeds else {})
 
 
-def _written(commit: str, files: Any, model: str) -> dict[tuple[str, str], dict[str, float]]:
-    """Every score of every summary that `model` wrote, if it was asked to in this experiment."""
+def _written(commit: str, files: Any, last: str) -> Mapping[str, results.Written]:
+    """Every score of every summary that was written in this experiment, if its models were asked to, and the style of
+    the references beside them."""
     params, stages = experiments.state(commit)
-    if not experiments.is_fresh(f"predict@{model}", stages, params):
+    models = {when: model for when, model in (("before", FIRST), ("after", last)) if when == "after" or model != last}
+    if not all(experiments.is_fresh(f"predict@{model}", stages, params) for model in models.values()):
         return {}
     documents = {each.id: each for each in _records(files.read_text("data/documents.jsonl"), Document)}
-    texts = {
-        each.document: each.summary for each in _records(files.read_text(f"data/predictions/{model}.jsonl"), Prediction)
-    }
-    chosen = params["evaluate"]["metrics"]
-    metrics = scoring.build([_metric(each) for each in chosen], GIVEN)
+    texts = {when: _summaries(files.read_text(f"data/predictions/{model}.jsonl")) for when, model in models.items()}
+    texts["reference"] = {name: documents[name].summary for name in texts["after"]}
+    metrics = scoring.build([_metric(each) for each in params["evaluate"]["metrics"]], GIVEN)
     directions = scoring.directions_of(scoring.modules(list(metrics)))
-    found: dict[tuple[str, str], dict[str, float]] = {}
-    for each in scoring.score(documents, {model: texts}, metrics, directions)[0]:
+    found: dict[str, dict[tuple[str, str], dict[str, float]]] = {}
+    for each in scoring.score(documents, texts, metrics, directions)[0]:
         for metric, value in each.scores.items():
-            if value is not None:
-                found.setdefault((each.domain, metric), {})[each.document] = value
+            if value is not None and (each.model != "reference" or directions[metric] is None):
+                found.setdefault(each.model, {}).setdefault((each.domain, metric), {})[each.document] = value
     return found
+
+
+def _summaries(text: str) -> dict[str, str]:
+    return {each.document: each.summary for each in _records(text, Prediction)}
 
 
 def _metric(options: Any) -> Any:

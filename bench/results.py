@@ -6,6 +6,8 @@ documents (`breviary/evaluate/seeds.py`).
     removed       1 - forgotten / forgotten by plain sequential training
     gained        loss on the new domain after phase 1, less that after the last phase
     text          nats a token of documents' own beginnings without a prompt, of both domains: language in general
+    written       each score of generated summaries after phase 1 and after the last, on the same documents; of what is
+                  no better high or low, such as style, the references' own too
 
 An arm that trains both domains in one phase has no loss in between; it is compared with that of the plain arm.
 """
@@ -24,6 +26,8 @@ from breviary.records import Likelihood
 
 BASE, FIRST = "base", "phase1"
 CONDITIONS = ("base", "before", "after", "plain_before", "plain_after")
+WRITTEN = ("reference", "before", "after")
+Written = Mapping[tuple[str, str], Mapping[str, float]]  # (domain, metric) -> document
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,7 @@ class Result:
     likelihoods: Mapping[str, Sequence[Likelihood]]  # by model
     reports: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # when -> name -> value, of the last phase
     cost: Mapping[str, float] = field(default_factory=dict)  # of training the last phase
-    written: Mapping[tuple[str, str], Mapping[str, float]] = field(default_factory=dict)  # (domain, metric) -> document
+    written: Mapping[str, Written] = field(default_factory=dict)  # by WRITTEN
 
 
 Results = Mapping[str, Mapping[int, Result]]  # arm -> seed
@@ -129,16 +133,22 @@ def _drawn(
 
 
 def _written(own: list[Result], chance: Mapping[str, Any]) -> dict[str, Any]:
-    """By domain and metric: the mean score of generated summaries, over the documents that every seed has one for."""
-    found: dict[str, dict[str, Interval | None]] = {}
-    for domain, metric in sorted(set[tuple[str, str]]().union(*(each.written for each in own))):
-        tables = [each.written.get((domain, metric), {}) for each in own]
-        documents = sorted(set(tables[0]).intersection(*tables))
+    """By domain and metric: the means over the documents that every seed has a score for each time."""
+    found: dict[str, dict[str, Any]] = {}
+    for key in sorted({key for each in own for scores in each.written.values() for key in scores}):
+        tables = {when: [each.written.get(when, {}).get(key, {}) for each in own] for when in WRITTEN}
+        tables = {when: table for when, table in tables.items() if any(table)}
+        documents = sorted(set.intersection(*(set(scores) for table in tables.values() for scores in table)))
         if documents:
-            values = np.array([[[table[name] for name in documents] for table in tables]])
-            drawn = seeds.draws(values, np.random.default_rng(0), resamples=chance["resamples"])
-            found.setdefault(domain, {})[metric] = seeds.interval(values.mean(), drawn[:, 0], level=chance["level"])
-    return {domain: _plain(metrics) for domain, metrics in found.items()}
+            values = np.array([[[scores[name] for name in documents] for scores in each] for each in tables.values()])
+            draws = seeds.draws(values, np.random.default_rng(0), resamples=chance["resamples"])
+            means = dict(zip(tables, values.mean((1, 2)).tolist(), strict=True))
+            drawn = {when: draws[:, place] for place, when in enumerate(tables)}
+            row: dict[str, Interval | None] = {when: _single(means, drawn, when, chance) for when in tables}
+            if {"before", "after"} <= means.keys():
+                row["change"] = _difference(means, drawn, "after", "before", chance)
+            found.setdefault(key[0], {})[key[1]] = _plain(row)
+    return found
 
 
 def _losses(likelihoods: Sequence[Likelihood], domain: str | None, what: str) -> dict[str, float]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+TOLD = ("rouge1", "rougeL", "passive", "paper_phrase", "sentence_words", "words")  # of what was written
 COST = {"wall_seconds": "seconds", "tokens_per_second": "tokens a second", "peak_resident_mib": "peak MiB"}
 
 
@@ -88,12 +89,18 @@ def _reports(arms: Mapping[str, Any]) -> str:
 
 def _written(arms: Mapping[str, Any]) -> str:
     rows = [
-        [f"`{arm}`", domain, metric, _shown(value)]
+        [
+            f"`{arm}`",
+            domain,
+            metric,
+            *(_shown(metrics[metric].get(key)) for key in ("reference", "before", "after", "change")),
+        ]
         for arm, row in arms.items()
         for domain, metrics in row.get("written", {}).items()
-        for metric, value in metrics.items()
+        for metric in TOLD
+        if metric in metrics
     ]
-    return _table(["arm", "domain", "metric", "mean"], rows)
+    return _table(["arm", "domain", "metric", "references", "after phase 1", "after the last", "change"], rows)
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

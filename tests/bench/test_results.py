@@ -101,7 +101,15 @@ def test_models_on_other_documents_are_refused() -> None:
 
 def test_reports_costs_and_scores_are_means_over_seeds() -> None:
     extra = [
-        {"reports": {"after": {"gap": n}}, "cost": {"wall_seconds": 10 * n}, "written": {("talk", "rouge1"): {"a": n}}}
+        {
+            "reports": {"after": {"gap": n}},
+            "cost": {"wall_seconds": 10 * n},
+            "written": {
+                "reference": {("talk", "passive"): {"a": 8.0}},
+                "before": {("talk", "passive"): {"a": 7.0}, ("talk", "rouge1"): {"a": 1.0, "b": 9.0}},
+                "after": {("talk", "passive"): {"a": 2 * n}, ("talk", "rouge1"): {"a": n}},
+            },
+        }
         for n in (1.0, 2.0, 6.0)
     ]
     known = {
@@ -110,7 +118,16 @@ def test_reports_costs_and_scores_are_means_over_seeds() -> None:
     found = results.summary(known, **CHANCE)["arms"]["full"]
     assert found["reports"] == {"after": {"gap": 3.0}}
     assert found["cost"] == {"wall_seconds": 30.0}
-    assert found["written"]["talk"]["rouge1"]["value"] == pytest.approx(3.0)
+    written = {
+        metric: {when: each["value"] for when, each in row.items()} for metric, row in found["written"]["talk"].items()
+    }
+    assert written == {
+        "passive": {"reference": 8.0, "before": 7.0, "after": 6.0, "change": -1.0},
+        "rouge1": {"before": 1.0, "after": 3.0, "change": 2.0},  # of the document that has one each time
+    }
+    table = tables.markdown({**CHANCE, "arms": {"full": found}})
+    assert "| `full` | talk | passive | 8.000" in table
+    assert "| `full` | talk | rouge1 |  | 1.000" in table
 
 
 def test_tables_name_every_arm_and_the_curve_is_the_same_each_time(tmp_path: Path) -> None:
