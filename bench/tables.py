@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+AWAY = [sign * step for step in range(0, 200, 5) for sign in (1, -1)]  # points up or down, of a name in the figure
 TOLD = ("rouge1", "rougeL", "passive", "paper_phrase", "sentence_words", "words")  # of what was written
 COST = {"wall_seconds": "seconds", "tokens_per_second": "tokens a second", "peak_resident_mib": "peak MiB"}
 
@@ -57,18 +58,38 @@ def curve(found: Mapping[str, Any], path: Path) -> None:
 
     with plt.rc_context({"svg.hashsalt": "ablation", "svg.fonttype": "none", "font.size": 8}):
         figure, axes = plt.subplots(figsize=(8, 5))
-        for arm, row in found["arms"].items():
-            x, y = row["new"]["after"]["value"], row["old"]["after"]["value"]
-            axes.plot(x, y, "o", color="tab:red" if arm == "full" else "tab:blue", markersize=5)
-            axes.annotate(arm, (x, y), xytext=(4, 3), textcoords="offset points")
+        points = sorted(
+            (row["new"]["after"]["value"], row["old"]["after"]["value"], arm) for arm, row in found["arms"].items()
+        )
+        for x, y, arm in points:
+            axes.plot(x, y, "o", color="tab:red" if arm == "full" else "tab:blue", markersize=4)
         axes.set_xlabel(f"loss on {found['new']}s, the new domain (nats a token)")
         axes.set_ylabel(f"loss on {found['old']}s, the old domain (nats a token)")
         axes.set_title("after the last phase, mean over seeds")
         axes.grid(alpha=0.3)
+        axes.margins(x=0.12)  # room for the names on the right
         figure.tight_layout()
+        _name(axes, points)
         path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, format="svg", metadata={"Date": None, "Creator": None})
         plt.close(figure)
+
+
+def _name(axes: Any, points: Sequence[tuple[float, float, str]]) -> None:
+    """Put a name beside each point, as near as the names already there allow."""
+    taken: list[tuple[float, float, float]] = []  # left, right and height of a name, in points
+    line = {"arrowstyle": "-", "color": "0.6", "linewidth": 0.5}
+    for x, y, name in points:
+        across, up = axes.transData.transform((x, y)) * 72 / axes.figure.dpi
+        left, right = across + 6, across + 6 + 5 * len(name)
+        free = (
+            away
+            for away in AWAY
+            if not any(left < end and start < right and abs(up + away - height) < 9 for start, end, height in taken)
+        )
+        away = next(free, 0)
+        taken.append((left, right, up + away))
+        axes.annotate(name, (x, y), xytext=(6, away), textcoords="offset points", arrowprops=line, va="center")
 
 
 def _costs(arms: Mapping[str, Any]) -> str:
