@@ -18,15 +18,14 @@ TRAINED_BY = {"phase3": "train_phase3", "student": "distill"}  # model -> the st
 COMPARED = ("base", "phase1", "phase2", *TRAINED_BY)
 SCORES, EVALUATION = Path("data/scores.jsonl"), Path("data/evaluation.json")
 LIKELIHOODS = {model: Path("data/likelihoods", f"{model}.jsonl") for model in COMPARED}
-RESULT, RECEIPTS = Path("metrics/register.json"), Path("runs")
+RESULT, REGISTERED, RECEIPTS = Path("metrics/register.json"), Path("data/registered.json"), Path("runs")
 SECTIONS = (*asked.SECTIONS, "gate", "register")
 
 
 @click.command()
 def main() -> None:
     """Register models/<model> under each name of register.models."""
-    adapters = (Path("models", model) for model in TRAINED_BY)
-    reads = (backbone.BASE, SCORES, EVALUATION, *LIKELIHOODS.values(), *adapters)
+    reads = (backbone.BASE, SCORES, EVALUATION, *LIKELIHOODS.values(), *(Path("models", each) for each in TRAINED_BY))
     with stage.running("register", sections=SECTIONS, reads=reads) as run:
         options, chosen = run.params.section("gate", gate.Options), run.params.section("register", versions.Options)
         if unknown := sorted({*chosen.models.values()} - TRAINED_BY.keys()):
@@ -52,6 +51,7 @@ def main() -> None:
             run.run.tags({f"{name}.gate": "\n".join(outcome.lines())})
             click.echo("\n".join(outcome.lines()))
         artifacts.write_json(RESULT, outcomes)
+        artifacts.write_json(REGISTERED, {name: outcome["content"] for name, outcome in outcomes.items()})
         run.run.artifacts(RESULT)
         run.run.gather()
 

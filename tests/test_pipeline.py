@@ -2,8 +2,11 @@
 
 import json
 import os
+import shutil
 import signal
+import sqlite3
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -80,3 +83,18 @@ def test_a_project_of_one_kind_of_text_has_no_pairs(caches: Path, tmp_path: Path
     clone.must("dvc", "repro", "mix")
     assert (clone.folder / "data/pairs.jsonl").read_text() == ""
     assert (clone.folder / "data/mixtures/phase3.jsonl").stat().st_size
+
+
+def test_a_clone_of_a_finished_project_fills_a_registry_of_its_own(done: Clone, tmp_path: Path) -> None:
+    """Though every file that git keeps of the stage is there already, with the bytes that it would write."""
+    done.must("git", "add", "-A")
+    done.must("git", "commit", "-qm", "finished")
+    done.must("git", "clone", "-q", ".", str(tmp_path / "again"))
+    again = Clone(tmp_path / "again", done.environment, None)
+    shutil.copytree(done.cache / "files", again.cache / "files")
+    said = again.must("dvc", "repro", "register")
+    assert [line for line in said.splitlines() if line.startswith("Running stage")] == ["Running stage 'register':"]
+    with closing(sqlite3.connect(again.folder / ".mlflow/mlflow.db")) as store:
+        names = {name for (name,) in store.execute("SELECT name FROM registered_models")}
+    assert names == {"breviary", "breviary-student"}
+    assert again.run("git", "status", "--short") == (0, "")

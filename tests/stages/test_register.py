@@ -89,6 +89,7 @@ def test_the_model_is_registered_once_and_the_decision_is_a_file(project: Path) 
     decided = json.loads(written)["breviary"]
     assert (decided["decision"], decided["against"], decided["champion"]) == ("promoted", "base", None)
     assert decided["content"]["dvc.md5"].endswith(".dir")
+    assert json.loads((project / "data/registered.json").read_bytes()) == {"breviary": decided["content"]}
     assert not {"version", "run", "time"} & decided.keys()
     assert run().exit_code == 0
     assert (project / "metrics/register.json").read_bytes() == written
@@ -109,6 +110,7 @@ def test_a_registry_that_is_away_ends_the_stage_with_nothing_done(
     )
     assert "unset MLFLOW_TRACKING_URI to use the project's own store" in result.stderr
     assert not (project / "metrics").exists()
+    assert not (project / "data/registered.json").exists()
     assert not (project / "runs").exists()
 
 
