@@ -26,15 +26,8 @@ def test_the_next_repro_brings_everything_back(kind: str, clone: Clone) -> None:
 
 
 def test_a_limit_on_files_stands_in_for_a_full_disk(clone: Clone) -> None:
-    (fault,) = breaking.planned(1, SEED, ["chunk"], ["full"])
+    fault = Fault(0, "chunk", "full", "working", 0.0, 1000)
     outcome = faults.once(replace(clone, disk=None), fault, damage.state(clone), TARGET)
-    assert outcome.hit and outcome.stopped, outcome.said
-    assert outcome.wrong == (), outcome.said
-
-
-def test_a_stage_killed_when_all_was_written_leaves_no_more_than_a_session(clone: Clone) -> None:
-    before = damage.state(clone)
-    outcome = faults.once(clone, Fault(0, "chunk", "kill", "ending", 0.0, 0), before, TARGET)
     assert outcome.hit and outcome.stopped, outcome.said
     assert outcome.wrong == (), outcome.said
 
