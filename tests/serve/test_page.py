@@ -9,6 +9,7 @@ import time
 import pytest
 import uvicorn
 
+PATIENCE = 30_000  # ms
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not CHROMIUM, reason="there is no chromium here")]
 TEXT = "The wall was built by hand. It stood for a hundred years. <img src=x onerror=alert(1)>"
@@ -36,6 +37,13 @@ def browser():
         browser.close()
 
 
+def expecting(part):
+    """What waits for a part of the page from outside: the page's own policy lets no string be run inside it."""
+    from playwright.sync_api import expect
+
+    return expect(part)
+
+
 @pytest.fixture(params=[1280, 390])
 def page(request, browser, address):
     page = browser.new_page(viewport={"width": request.param, "height": 800}, accept_downloads=True)
@@ -45,7 +53,7 @@ def page(request, browser, address):
     asked: list[str] = []
     page.on("request", lambda sent: asked.append(sent.url))
     page.goto(address)
-    page.wait_for_function("document.querySelectorAll('#model option').length === 2")
+    expecting(page.locator("#model option")).to_have_count(2, timeout=PATIENCE)
     yield page
     assert said == []
     assert all(url.startswith((address, "blob:", "data:")) for url in asked)
@@ -102,9 +110,9 @@ def test_everything_can_be_reached_by_keyboard_and_escape_stops(page, fake):
     fake.gate.clear()
     page.fill("#text", TEXT)
     page.keyboard.press("Control+Enter")
-    page.wait_for_function("!document.getElementById('stop').disabled")
+    expecting(page.locator("#stop")).to_be_enabled(timeout=PATIENCE)
     page.keyboard.press("Escape")
-    page.wait_for_function("document.querySelector('.cost').textContent === 'stopped'")
+    expecting(page.locator(".cost").first).to_have_text("stopped", timeout=PATIENCE)
     fake.gate.set()
     page.keyboard.press("Control+Enter")
     page.locator(".summary [role=button]").first.wait_for()
